@@ -23,7 +23,7 @@ func Bytes(n uint64) string {
 		v /= 1000
 		unit++
 	}
-	return threeDigits(v) + " " + siUnits[unit : unit+1] + "B"
+	return threeDigits(v) + " " + siUnits[unit:unit+1] + "B"
 }
 
 const siUnits = "kMGTPE"
