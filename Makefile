@@ -1,0 +1,48 @@
+# The words a person types; each does its own set-up. `make help` lists them.
+.DEFAULT_GOAL := build
+GO ?= go
+TOOL = $(GO) tool -modfile=tools/go.mod
+FUZZTIME ?= 30s
+
+.PHONY: help build demo test check bench bench-flow fuzz man packages clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+build: ## bin/varde
+	@mkdir -p bin
+	$(GO) build -trimpath -o bin/varde ./cmd/varde
+
+demo: build ## everything on loopback with its own sample traffic
+	@bin/varde demo
+
+test: build ## all tests; those against real Debian programs skip with a word where one is missing
+	$(GO) vet ./...
+	$(GO) test ./...
+	cd tools && $(GO) test ./...
+
+check: ## format, vet, staticcheck, unreachable code, race tests of the core
+	@unformatted=$$($(TOOL) gofumpt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "run gofumpt -w on:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+	@dead=$$($(TOOL) deadcode -test ./...); test -z "$$dead" || { echo "never called:"; echo "$$dead"; exit 1; }
+	$(GO) test -race ./event/... ./core/... ./input/flow/... ./output/warn/...
+
+bench: ## benchmarks of every package, and the flow decoder beside goflow2
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+	cd tools && $(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-flow: build ## paced loopback sender against nfcapd, goflow2 and varde; takes some minutes
+	cd tools && $(GO) run ./benchflow
+
+fuzz: ## every fuzz target for FUZZTIME each
+	tools/fuzz.sh $(FUZZTIME)
+
+man: build ## man pages under bin/man
+	bin/varde man bin/man
+
+packages: ## the Debian programs that the tests talk to (needs root)
+	tools/debian-packages.sh
+
+clean: ## what make made
+	rm -rf bin

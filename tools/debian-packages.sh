@@ -1,0 +1,8 @@
+#!/bin/sh
+# Installs the Debian programs that the tests against real parts start on loopback. Needs root.
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends \
+	ca-certificates gcc libc6-dev git make openssl \
+	iproute2 nfdump rsyslog softflowd tcpdump tshark
