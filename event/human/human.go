@@ -205,3 +205,16 @@ func unsafeRune(r rune) bool {
 	}
 	return r >= 0x7f && !unicode.IsPrint(r) || r < ' '
 }
+
+// List is a list of texts that may be written as a single text in YAML.
+type List []string
+
+// UnmarshalYAML reads either form.
+func (l *List) UnmarshalYAML(unmarshal func(any) error) error {
+	var one string
+	if unmarshal(&one) == nil {
+		*l = List{one}
+		return nil
+	}
+	return unmarshal((*[]string)(l))
+}

@@ -1,0 +1,254 @@
+package flow
+
+import (
+	"net/netip"
+	"sync"
+
+	"varde/event"
+)
+
+// exporter is one router, known by its address without the port, since a reload of the router changes the port.
+type exporter struct {
+	mu      sync.Mutex // held while one datagram of it is decoded
+	addr    netip.Addr
+	name    string
+	listed  bool
+	static  uint32 // sampling rate by configuration, 0 none
+	force   bool
+	domains map[domainKey]*domain
+	pending pending
+
+	first, last int64 // received
+	version     Version
+	exportLag   int64 // of the last datagram: received minus exported
+	datagrams   uint64
+	records     uint64
+	lost        uint64 // before us, in the unit of the sequence: packets for NetFlow v9 and sFlow, records otherwise
+	lostHere    uint64 // in our socket, same unit
+	undecoded   uint64 // data sets without a template, given up
+	restarts    uint64
+	duplicates  uint64
+	unsampled   bool // a record came whose sampling rate is not known
+	maxRate     uint32
+}
+
+// domainKey names an observation domain (IPFIX), source id (v9), engine (v5), or agent and sub-agent (sFlow).
+type domainKey struct {
+	version Version
+	id      uint32
+	agent   netip.Addr // sFlow only
+}
+
+// domain is what one observation domain has taught us.
+type domain struct {
+	key        domainKey
+	templates  map[uint16][]taught // by template id
+	taught     int                 // templates over all ids
+	rates      map[uint64]uint32   // sampler id to rate; id 0 is the rate of a domain without samplers
+	interfaces map[uint32]string   // ifIndex to name
+	streams    map[uint16]*stream
+}
+
+// taught is a template with the source port that it came from: RFC 7011 section 8 scopes templates by session.
+type taught struct {
+	port uint16
+	*template
+}
+
+// stream is the sequence of one source port of one domain.
+type stream struct {
+	sequence
+	uptime uint32 // milliseconds, of the last datagram; v5 and v9
+	last   int64
+	held   int    // sets of it that wait for their template
+	vague  uint64 // sequence numbers that those sets, or losses, account for
+	blind  bool   // a set was given up: the next gap is its records, or losses
+}
+
+// exporter finds or admits the sender of a datagram, locked; nil when it is refused.
+func (r *Reader) exporter(from netip.AddrPort, received int64) *exporter {
+	addr := from.Addr()
+	x := r.last
+	if x == nil || x.addr != addr {
+		r.c.mu.RLock()
+		x = r.c.exporters[addr]
+		r.c.mu.RUnlock()
+		if x == nil {
+			if x = r.c.admit(addr, received); x == nil {
+				return nil
+			}
+		}
+		r.last = x
+	}
+	x.mu.Lock()
+	x.last = received
+	x.datagrams++
+	return x
+}
+
+// admit makes room for a new exporter: listed ones always, others up to the maximum, in place of one that has been
+// silent for long or never sent a record. Spoofed senders can so take the free places, but no place of a real one.
+func (c *Collector) admit(addr netip.Addr, now int64) *exporter {
+	x := &exporter{addr: addr, name: addr.String(), first: now, last: now, domains: map[domainKey]*domain{}}
+	for i := range c.known {
+		k := &c.known[i]
+		if !k.prefix.Contains(addr) {
+			continue
+		}
+		if !x.listed || k.prefix.IsSingleIP() {
+			x.listed, x.static, x.force = true, k.Sampling, k.Force
+			if k.Name != "" && (k.prefix.IsSingleIP() || x.name == addr.String()) {
+				x.name = k.Name
+			}
+		}
+	}
+	if c.cfg.OnlyListed && !x.listed {
+		c.unlisted.Add(1)
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if old := c.exporters[addr]; old != nil {
+		return old
+	}
+	if len(c.exporters) >= c.cfg.Max && !x.listed && !c.evict(now) {
+		c.refused.Add(1)
+		return nil
+	}
+	c.exporters[addr] = x
+	return x
+}
+
+// evictTries bounds the search for an exporter to forget; a map's iteration begins at a random place.
+const evictTries = 32
+
+func (c *Collector) evict(now int64) bool {
+	tries := evictTries
+	for addr, x := range c.exporters {
+		if tries--; tries < 0 {
+			return false
+		}
+		if x.listed || !x.mu.TryLock() {
+			continue
+		}
+		gone := x.records == 0 || now-x.last > int64(idleExporter)
+		if gone {
+			c.held.Add(-int64(x.pending.bytes))
+		}
+		x.mu.Unlock()
+		if gone {
+			delete(c.exporters, addr)
+			c.evicted.Add(1)
+			return true
+		}
+	}
+	return false
+}
+
+// domain finds or makes a domain of a locked exporter; nil when it has too many.
+func (x *exporter) domain(key domainKey) *domain {
+	d := x.domains[key]
+	if d == nil && len(x.domains) < maxDomains {
+		d = &domain{
+			key: key, templates: map[uint16][]taught{}, rates: map[uint64]uint32{},
+			interfaces: map[uint32]string{}, streams: map[uint16]*stream{},
+		}
+		x.domains[key] = d
+	}
+	return d
+}
+
+// stream finds or makes the sequence of a source port; the longest silent one leaves when there are too many.
+func (d *domain) stream(port uint16, now int64) *stream {
+	s := d.streams[port]
+	if s == nil {
+		if len(d.streams) >= maxStreams {
+			var oldest uint16
+			least := int64(1<<63 - 1)
+			for p, s := range d.streams {
+				if s.last < least {
+					oldest, least = p, s.last
+				}
+			}
+			delete(d.streams, oldest)
+		}
+		s = &stream{}
+		d.streams[port] = s
+	}
+	s.last = now
+	return s
+}
+
+// template finds the template of a set: by source port as it was taught, else under other ports of the same domain
+// when all that have this id agree on its layout.
+func (c *Collector) template(d *domain, port, id uint16) *template {
+	all := d.templates[id]
+	for i := range all {
+		if all[i].port == port {
+			return all[i].template
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	for i := range all[1:] {
+		if !all[0].sameLayout(all[i+1].template) {
+			return nil
+		}
+	}
+	c.fallback.Add(1)
+	return all[0].template
+}
+
+// teach stores a template, in place of the one with the same id and port; false when there is no room.
+func (d *domain) teach(port uint16, t *template) bool {
+	all := d.templates[t.id]
+	for i := range all {
+		if all[i].port == port {
+			all[i].template = t
+			return true
+		}
+	}
+	if d.taught >= maxTemplates || len(all) >= maxStreams {
+		return false
+	}
+	d.taught++
+	d.templates[t.id] = append(all, taught{port, t})
+	return true
+}
+
+// rate is the sampling rate of a record with that sampler id, 0 when nobody said.
+func (x *exporter) rate(d *domain, sampler uint64) uint32 {
+	if x.force && x.static != 0 {
+		return x.static
+	}
+	rate := d.rates[sampler]
+	if rate == 0 && len(d.rates) == 1 {
+		for _, only := range d.rates {
+			rate = only
+		}
+	}
+	if rate == 0 {
+		rate = x.static
+	}
+	return rate
+}
+
+// lose books a sequence gap: what our socket dropped just before explains it first, the rest was lost before us.
+// Each is how many sequence numbers a datagram of this exporter takes.
+func (r *Reader) lose(x *exporter, gap uint64, each uint32) {
+	here := min(gap, uint64(r.pool)*uint64(max(each, 1)))
+	r.pool -= min(r.pool, uint32((here+uint64(max(each, 1))-1)/uint64(max(each, 1))))
+	x.lostHere += here
+	x.lost += gap - here
+}
+
+// prepare resets the reader's event for a layout, unless the last record had the same.
+func (r *Reader) prepare(t *template, x *exporter, v Version, domain uint32) {
+	if r.layout != t || t == nil {
+		r.e.Reset()
+		r.layout = t
+	}
+	r.e.Kind = event.Flow
+	r.e.Source, r.e.Exporter, r.e.Domain = v.String(), x.name, domain
+}

@@ -1,0 +1,261 @@
+package flow
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// action is what taking one field of a record does. The numbers behind are IANA information elements; NetFlow v9
+// field types have the same.
+type action uint8
+
+const (
+	skip             action = iota
+	bytesField              // 1, 85
+	packetsField            // 2, 86
+	postBytes               // 23
+	postPackets             // 24
+	initiatorBytes          // 231
+	initiatorPackets        // 298
+	responderBytes          // 232
+	responderPackets        // 299
+	reverseBytes            // 1, 85 of PEN 29305 (RFC 5103)
+	reversePackets          // 2, 86
+	reverseFlags            // 6
+	protocol                // 4
+	tcpFlags                // 6
+	srcPort                 // 7, 180, 182
+	dstPort                 // 11, 181, 183
+	src4                    // 8
+	dst4                    // 12
+	src6                    // 27
+	dst6                    // 28
+	inIf                    // 10, 252
+	outIf                   // 14, 253
+	icmp4                   // 32
+	icmp6                   // 139
+	icmpType                // 176, 178
+	icmpCode                // 177, 179
+	natSrc4                 // 225
+	natDst4                 // 226
+	natSrc6                 // 281
+	natDst6                 // 282
+	natSrcPort              // 227
+	natDstPort              // 228
+	natEvent                // 230
+	firewallEvent           // 233, 40005
+	samplerID               // 48, 302
+	recordRate              // 34, 50
+	recordInterval          // 305
+	recordSpace             // 306
+	startUptime             // 22
+	endUptime               // 21
+	initMilli               // 160
+	startSecond             // 150
+	endSecond               // 151
+	startMilli              // 152
+	endMilli                // 153
+	startMicro              // 154
+	endMicro                // 155
+	startNano               // 156
+	endNano                 // 157
+	startDelta              // 158
+	endDelta                // 159
+	observed                // 323
+	srcPort2                // fields in their usual size, taken without a second look at it
+	dstPort2
+	bytes4
+	packets4
+	bytes8
+	packets8
+	in4
+	out4
+)
+
+// reversePEN is the private enterprise number that marks the reverse direction of a biflow (RFC 5103 section 6.1).
+const reversePEN = 29305
+
+// actionOf is what a field means to us.
+func actionOf(f field) action {
+	if f.PEN == reversePEN {
+		switch f.ID {
+		case 1, 85:
+			return reverseBytes
+		case 2, 86:
+			return reversePackets
+		case 6:
+			return reverseFlags
+		}
+		return skip
+	}
+	if f.PEN != 0 {
+		return skip
+	}
+	if int(f.ID) < len(elements) {
+		return elements[f.ID]
+	}
+	if f.ID == 40005 {
+		return firewallEvent
+	}
+	return skip
+}
+
+var elements = [...]action{
+	1: bytesField, 85: bytesField, 2: packetsField, 86: packetsField, 23: postBytes, 24: postPackets,
+	231: initiatorBytes, 298: initiatorPackets, 232: responderBytes, 299: responderPackets,
+	4: protocol, 6: tcpFlags, 7: srcPort, 180: srcPort, 182: srcPort, 11: dstPort, 181: dstPort, 183: dstPort,
+	8: src4, 12: dst4, 27: src6, 28: dst6, 10: inIf, 252: inIf, 14: outIf, 253: outIf,
+	32: icmp4, 139: icmp6, 176: icmpType, 178: icmpType, 177: icmpCode, 179: icmpCode,
+	225: natSrc4, 226: natDst4, 281: natSrc6, 282: natDst6, 227: natSrcPort, 228: natDstPort, 230: natEvent, 233: firewallEvent,
+	48: samplerID, 302: samplerID, 34: recordRate, 50: recordRate, 305: recordInterval, 306: recordSpace,
+	22: startUptime, 21: endUptime, 160: initMilli, 150: startSecond, 151: endSecond, 152: startMilli, 153: endMilli,
+	154: startMicro, 155: endMicro, 156: startNano, 157: endNano, 158: startDelta, 159: endDelta, 323: observed,
+}
+
+// fits tells whether a field of that length can be read: addresses and NTP times have one length, numbers 1 to 8 bytes.
+func (a action) fits(length uint16) bool {
+	switch a {
+	case src4, dst4, natSrc4, natDst4:
+		return length == 4
+	case src6, dst6, natSrc6, natDst6:
+		return length == 16
+	case startMicro, endMicro, startNano, endNano:
+		return length == 8
+	}
+	return length >= 1 && (length <= 8 || length == variable)
+}
+
+// sized is the action for a field of its usual size.
+func (a action) sized(length uint16) action {
+	switch {
+	case a == srcPort && length == 2:
+		return srcPort2
+	case a == dstPort && length == 2:
+		return dstPort2
+	case (a == bytesField || a == postBytes || a == initiatorBytes) && length == 4:
+		return bytes4
+	case (a == bytesField || a == postBytes || a == initiatorBytes) && length == 8:
+		return bytes8
+	case (a == packetsField || a == postPackets || a == initiatorPackets) && length == 4:
+		return packets4
+	case (a == packetsField || a == postPackets || a == initiatorPackets) && length == 8:
+		return packets8
+	case a == inIf && length == 4:
+		return in4
+	case a == outIf && length == 4:
+		return out4
+	}
+	return a
+}
+
+// take puts the field at the start of b, n bytes long, into the event or the scratch space.
+func (r *Reader) take(do action, b []byte, n int) {
+	e := &r.e
+	switch do {
+	case src4:
+		e.Src = addr4(b[:4])
+	case dst4:
+		e.Dst = addr4(b[:4])
+	case srcPort2:
+		e.SrcPort = binary.BigEndian.Uint16(b)
+	case dstPort2:
+		e.DstPort = binary.BigEndian.Uint16(b)
+	case bytes4:
+		e.RawBytes = uint64(binary.BigEndian.Uint32(b))
+	case packets4:
+		e.RawPackets = uint64(binary.BigEndian.Uint32(b))
+	case bytes8:
+		e.RawBytes = binary.BigEndian.Uint64(b)
+	case packets8:
+		e.RawPackets = binary.BigEndian.Uint64(b)
+	case in4:
+		e.InIndex = binary.BigEndian.Uint32(b)
+	case out4:
+		e.OutIndex = binary.BigEndian.Uint32(b)
+	case src6:
+		e.Src = addr16(b[:16])
+	case dst6:
+		e.Dst = addr16(b[:16])
+	case protocol:
+		e.Proto = b[n-1]
+	case tcpFlags:
+		e.TCPFlags = b[n-1]
+	case natSrc4:
+		e.NATSrc = addr4(b[:4])
+	case natDst4:
+		e.NATDst = addr4(b[:4])
+	case natSrc6:
+		e.NATSrc = addr16(b[:16])
+	case natDst6:
+		e.NATDst = addr16(b[:16])
+	case startMicro, startNano:
+		e.Time = ntp(binary.BigEndian.Uint64(b))
+	case endMicro, endNano:
+		e.End = ntp(binary.BigEndian.Uint64(b))
+	default:
+		r.takeNumber(do, number(b, n))
+	}
+}
+
+// takeNumber is take for what is an unsigned integer of any size.
+func (r *Reader) takeNumber(do action, v uint64) {
+	e, rec := &r.e, &r.rec
+	switch do {
+	case startUptime, startDelta:
+		rec.start = uint32(v)
+	case endUptime, endDelta:
+		rec.end = uint32(v)
+	case startMilli:
+		e.Time = clampNanos(v, time.Millisecond)
+	case endMilli:
+		e.End = clampNanos(v, time.Millisecond)
+	case startSecond:
+		e.Time = clampNanos(v, time.Second)
+	case endSecond:
+		e.End = clampNanos(v, time.Second)
+	case observed:
+		e.Time = clampNanos(v, time.Millisecond)
+	case initMilli:
+		rec.init = v
+	case bytesField, postBytes, initiatorBytes:
+		e.RawBytes = v
+	case packetsField, postPackets, initiatorPackets:
+		e.RawPackets = v
+	case reverseBytes, responderBytes:
+		e.RevBytes = v
+	case reversePackets, responderPackets:
+		e.RevPackets = v
+	case reverseFlags:
+		e.RevTCPFlags = uint8(v)
+	case srcPort:
+		e.SrcPort = uint16(v)
+	case dstPort:
+		e.DstPort = uint16(v)
+	case inIf:
+		e.InIndex = clamp32(v)
+	case outIf:
+		e.OutIndex = clamp32(v)
+	case natSrcPort:
+		e.NATSrcPort = uint16(v)
+	case natDstPort:
+		e.NATDstPort = uint16(v)
+	case natEvent:
+		e.NATEvent = uint8(v)
+	case firewallEvent:
+		rec.firewall = uint8(v)
+	case icmp4, icmp6:
+		rec.typeCode = uint16(v)
+	case icmpType:
+		rec.typeCode = rec.typeCode&0xff | uint16(uint8(v))<<8
+	case icmpCode:
+		rec.typeCode = rec.typeCode&0xff00 | uint16(uint8(v))
+	case samplerID:
+		rec.sampler = v
+	case recordRate:
+		e.Sampling = clamp32(v)
+	case recordInterval:
+		rec.interval = v
+	case recordSpace:
+		rec.space = v
+	}
+}

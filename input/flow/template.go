@@ -1,0 +1,225 @@
+package flow
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// variable is the length of a field that states its length in each record (RFC 7011 section 7).
+const variable = 0xffff
+
+// field is one field specifier of a template.
+type field struct {
+	ID     uint16 `json:"id"`
+	Length uint16 `json:"len"`
+	PEN    uint32 `json:"pen,omitempty"`
+}
+
+// template is a data template compiled to what its records hold at which place.
+type template struct {
+	id     uint16
+	fields []field
+	scope  int // leading fields that are scope; 0 for data templates
+	size   int // bytes of a record; the least number where a field is variable
+	vary   bool
+	ops    []op
+	needs  needs
+	seen   int64 // when it last came
+}
+
+// op takes one field of a record. For templates with variable fields, at is the field's index, otherwise its offset.
+type op struct {
+	do  action
+	len uint16
+	at  uint16
+}
+
+// needs tells which work a record wants after its fields were taken.
+type needs struct {
+	sampler, rate, uptimes, icmp, delta, firewall, reverse, natPorts bool
+	hasTime, hasEnd                                                  bool
+}
+
+func (t *template) sameLayout(o *template) bool {
+	return t.scope == o.scope && slices.Equal(t.fields, o.fields)
+}
+
+// compile makes a template of field specifiers; ok is false where a record would have no size.
+func compile(id uint16, fields []field, scope int) (t *template, ok bool) {
+	t = &template{id: id, fields: slices.Clone(fields), scope: scope}
+	for _, f := range fields {
+		if f.Length == variable {
+			t.vary = true
+			t.size++
+			continue
+		}
+		t.size += int(f.Length)
+	}
+	if t.size == 0 || t.size > 0xffff {
+		return nil, false
+	}
+	if scope > 0 {
+		return t, true
+	}
+	has := map[action]bool{}
+	for _, f := range fields {
+		has[actionOf(f)] = true
+	}
+	offset := 0
+	for i, f := range fields {
+		at := offset
+		if t.vary {
+			at = i
+		}
+		if f.Length != variable {
+			offset += int(f.Length)
+		}
+		do := actionOf(f)
+		if do == skip || f.Length == 0 || !do.fits(f.Length) || do.second(has) {
+			continue
+		}
+		t.needs.note(do)
+		t.ops = append(t.ops, op{do.sized(f.Length), f.Length, uint16(at)})
+	}
+	return t, true
+}
+
+// second tells fields that are used only where the template lacks a better one for the same thing.
+func (a action) second(has map[action]bool) bool {
+	switch a {
+	case postBytes, initiatorBytes:
+		return has[bytesField] || a == postBytes && has[initiatorBytes]
+	case postPackets, initiatorPackets:
+		return has[packetsField] || a == postPackets && has[initiatorPackets]
+	case observed:
+		return has[startMilli] || has[startUptime] || has[startSecond] || has[startMicro] || has[startNano] || has[startDelta]
+	}
+	return false
+}
+
+func (n *needs) note(a action) {
+	switch a {
+	case samplerID:
+		n.sampler = true
+	case recordRate, recordInterval, recordSpace:
+		n.rate = true
+	case startUptime, endUptime:
+		n.uptimes = true
+	case startDelta, endDelta:
+		n.delta = true
+	case icmp4, icmp6, icmpType, icmpCode:
+		n.icmp = true
+	case firewallEvent:
+		n.firewall = true
+	case reverseBytes, reversePackets, responderBytes, responderPackets, reverseFlags:
+		n.reverse = true
+	}
+	switch a {
+	case startUptime, startSecond, startMilli, startMicro, startNano, startDelta, observed:
+		n.hasTime = true
+	case endUptime, endSecond, endMilli, endMicro, endNano, endDelta:
+		n.hasEnd = true
+	}
+}
+
+// parseTemplates takes the records of a template set. Options templates of v9 give the lengths of their parts in
+// bytes, those of IPFIX count fields.
+func (r *Reader) parseTemplates(m *message, b []byte, options bool) {
+	for len(b) >= 4 {
+		id := binary.BigEndian.Uint16(b)
+		if id < 256 {
+			return // padding
+		}
+		count, scope, header := int(binary.BigEndian.Uint16(b[2:])), 0, 4
+		if options {
+			header = 6
+			if len(b) < header {
+				r.c.reject(badOptions, m.from, m.received, len(b))
+				return
+			}
+			if m.version == NetFlow9 {
+				scope = int(binary.BigEndian.Uint16(b[2:])) / 4
+				count = scope + int(binary.BigEndian.Uint16(b[4:]))/4
+			} else if scope = int(binary.BigEndian.Uint16(b[4:])); count == 0 {
+				header = 4
+			}
+		}
+		if count == 0 && m.version == IPFIX {
+			r.withdraw(m, id)
+			b = b[header:]
+			continue
+		}
+		b = b[header:]
+		fields, rest, ok := r.parseFields(m, b, count)
+		if !ok || options && (scope == 0 || scope > count) {
+			r.c.reject(badTemplate, m.from, m.received, count)
+			return
+		}
+		b = rest
+		r.learn(m, id, fields, scope)
+	}
+}
+
+// parseFields takes count field specifiers into the reader's scratch space.
+func (r *Reader) parseFields(m *message, b []byte, count int) (fields []field, rest []byte, ok bool) {
+	if count == 0 || count > maxFields || count*4 > len(b) {
+		return nil, nil, false
+	}
+	fields = r.rec.fields[:0]
+	for range count {
+		if len(b) < 4 {
+			return nil, nil, false
+		}
+		f := field{ID: binary.BigEndian.Uint16(b), Length: binary.BigEndian.Uint16(b[2:])}
+		b = b[4:]
+		if m.version == IPFIX && f.ID&0x8000 != 0 {
+			if len(b) < 4 {
+				return nil, nil, false
+			}
+			f.ID, f.PEN = f.ID&0x7fff, binary.BigEndian.Uint32(b)
+			b = b[4:]
+		}
+		if m.version == NetFlow9 && f.Length == variable {
+			return nil, nil, false
+		}
+		fields = append(fields, f)
+	}
+	r.rec.fields = fields
+	return fields, b, true
+}
+
+// learn stores a template and decodes what was held for it. A template that comes again unchanged is only touched.
+func (r *Reader) learn(m *message, id uint16, fields []field, scope int) {
+	for _, old := range m.d.templates[id] {
+		if old.port == m.from.Port() && old.scope == scope && slices.Equal(old.fields, fields) {
+			old.seen = m.received
+			return
+		}
+	}
+	t, ok := compile(id, fields, scope)
+	if !ok {
+		r.c.reject(badTemplate, m.from, m.received, len(fields))
+		return
+	}
+	t.seen = m.received
+	if !m.d.teach(m.from.Port(), t) {
+		r.c.reject(tooManyTemplates, m.from, m.received, maxTemplates)
+		return
+	}
+	m.learned = true
+}
+
+// withdraw forgets a template. RFC 7011 section 8.1 knows withdrawals only for stream transports and files; over UDP
+// they are ignored.
+func (r *Reader) withdraw(m *message, id uint16) {
+	if !m.file {
+		return
+	}
+	if id == 2 || id == 3 {
+		clear(m.d.templates)
+		m.d.taught = 0
+		return
+	}
+	m.d.taught -= len(m.d.templates[id])
+	delete(m.d.templates, id)
+}
