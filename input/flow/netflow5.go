@@ -76,7 +76,7 @@ func v5(e *event.Event, b []byte, boot int64, uptime uint32) {
 	e.SrcPort = binary.BigEndian.Uint16(b[32:])
 	e.DstPort = binary.BigEndian.Uint16(b[34:])
 	e.TCPFlags, e.Proto = b[37], b[38]
-	e.HasICMP = false
+	e.HasICMP, e.ICMPType, e.ICMPCode = false, 0, 0
 	if e.Proto == event.ICMP {
 		e.HasICMP, e.ICMPType, e.ICMPCode = true, uint8(e.DstPort>>8), uint8(e.DstPort)
 		e.SrcPort, e.DstPort = 0, 0

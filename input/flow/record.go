@@ -133,7 +133,7 @@ func (r *Reader) finish(m *message, t *template) {
 	if n.uptimes || n.delta || !n.hasTime || !n.hasEnd {
 		r.times(m, n)
 	}
-	e.HasICMP = false
+	e.HasICMP, e.ICMPType, e.ICMPCode = false, 0, 0
 	if e.Proto == event.ICMP || e.Proto == event.ICMPv6 {
 		r.icmp(n)
 	}
