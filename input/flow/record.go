@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"varde/event"
+	"varde/input/frame"
 )
 
 // record is the reader's scratch space: what the fields of one record say that is no field of an event.
@@ -19,9 +20,10 @@ type record struct {
 	sampler         uint64
 	rate            uint32
 	interval, space uint64
-	start, end      uint32 // uptime milliseconds or microseconds before export
-	init            uint64 // milliseconds since 1970 when the exporter started
-	typeCode        uint16 // ICMP type and code
+	start, end      uint32       // uptime milliseconds or microseconds before export
+	init            uint64       // milliseconds since 1970 when the exporter started
+	typeCode        uint16       // ICMP type and code
+	packet          frame.Packet // of an sFlow sample
 	firewall        uint8
 }
 

@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -60,12 +62,14 @@ func waitFor(t *testing.T, what string, done func() bool) {
 func TestSocketLossIsExact(t *testing.T) {
 	var hold atomic.Bool
 	release := make(chan struct{})
+	free := sync.OnceFunc(func() { close(release) })
 	var records atomic.Uint64
 	address, c := serve(t, 1, func(*event.Event) {
 		if records.Add(1) == 1 && hold.Load() {
 			<-release // the reader is busy while the small buffer runs over
 		}
 	})
+	t.Cleanup(free)
 	hold.Store(true)
 	conn, err := net.Dial("udp", address)
 	if err != nil {
@@ -87,7 +91,7 @@ func TestSocketLossIsExact(t *testing.T) {
 			waitFor(t, "the first record", func() bool { return records.Load() == 1 })
 		}
 	}
-	close(release)
+	free()
 	waitFor(t, "an empty socket", func() bool { n := records.Load(); time.Sleep(50 * time.Millisecond); return n == records.Load() })
 	for _, b := range all[2900:] {
 		send(b)
@@ -123,9 +127,15 @@ func TestSoftflowd(t *testing.T) {
 				t.Fatal(err)
 			}
 			sock := filepath.Join(t.TempDir(), "ctl")
-			out, err := exec.Command(softflowd, "-r", capture, "-n", address, "-v", version, "-c", sock, "-p", sock+".pid").CombinedOutput()
-			if err != nil {
-				t.Fatalf("softflowd: %v\n%s", err, out)
+			cmd := exec.Command(softflowd, "-d", "-r", capture, "-n", address, "-v", version, "-c", sock, "-p", sock+".pid")
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+			waitFor(t, "softflowd's control socket", func() bool { _, err := os.Stat(sock); return err == nil })
+			time.Sleep(500 * time.Millisecond)
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
 			}
 			waitFor(t, "softflowd's records", func() bool { return records.Load() >= 40 })
 			if got, want := bytes.Load(), uint64(40*60); got != want {

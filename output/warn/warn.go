@@ -125,3 +125,14 @@ func (h *Hub) Figures(context.Context) ([]event.Figure, error) {
 	}
 	return out, nil
 }
+
+// Waiting is how many warnings wait in memory.
+func (h *Hub) Waiting() int {
+	n := 0
+	for _, q := range h.queues {
+		q.mu.Lock()
+		n += len(q.waiting)
+		q.mu.Unlock()
+	}
+	return n
+}

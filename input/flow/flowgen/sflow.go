@@ -2,56 +2,84 @@ package flowgen
 
 import (
 	"encoding/binary"
-	"net/netip"
+	"math"
 
 	"varde/event"
 )
 
+// Sizes in sFlow v5. A sample here is at most: its header, one raw header record, and Ethernet, IPv6 and TCP headers
+// padded to four bytes.
+const (
+	sflowHeader = 28 + 12 // with an IPv6 agent
+	sampleSize  = 8 + 32 + 8 + 16 + 76
+	ethernet    = 14
+	checksumLen = 4 // the frame check sequence, which counts for the frame's length but is stripped
+)
+
 // flushSFlow writes one flow sample with a raw packet header for each event.
-func (x *Exporter) flushSFlow(now int64, send func([]byte)) {
-	const sampleSize = 160 // more than any sample written here
-	be := binary.BigEndian
-	for todo := x.waiting; len(todo) > 0; {
-		n := min(max((x.cfg.Payload-40)/sampleSize, 1), len(todo))
-		b := be.AppendUint32(make([]byte, 0, x.cfg.Payload), 5)
-		if agent := x.cfg.Agent; agent.Is6() {
-			b = append(be.AppendUint32(b, 2), agent.AsSlice()...)
-		} else {
-			b = append(be.AppendUint32(b, 1), agent.AsSlice()...)
+func (x *Exporter) flushSFlow(now int64, send func([]byte)) (left int) {
+	most := (x.cfg.Payload - sflowHeader) / sampleSize
+	b, n := x.openSFlow(now), 0
+	for i := range x.waiting {
+		e := &x.waiting[i]
+		if !is4(e) && !is6(e) {
+			left++
+			continue
 		}
-		b = be.AppendUint32(b, x.cfg.Domain)
-		b = be.AppendUint32(b, x.sequence)
-		b = be.AppendUint32(b, x.uptime(now))
-		b = be.AppendUint32(b, uint32(n))
-		for i := range n {
-			b = x.sample(b, &todo[i])
+		b = x.sample(b, e)
+		if n++; n == most {
+			send(x.sealSFlow(b, n))
+			b, n = x.openSFlow(now), 0
 		}
-		x.sequence++
-		x.sent++
-		send(b)
-		todo = todo[n:]
 	}
+	if n > 0 {
+		send(x.sealSFlow(b, n))
+	}
+	return left
+}
+
+// openSFlow begins a datagram; the number of samples, its last word, is filled in by sealSFlow.
+func (x *Exporter) openSFlow(now int64) []byte {
+	be := binary.BigEndian
+	b := be.AppendUint32(make([]byte, 0, x.cfg.Payload), 5)
+	family := uint32(1)
+	if x.cfg.Agent.Is6() {
+		family = 2
+	}
+	b = append(be.AppendUint32(b, family), x.cfg.Agent.AsSlice()...)
+	b = be.AppendUint32(b, x.cfg.Domain)
+	b = be.AppendUint32(b, x.sequence)
+	b = be.AppendUint32(b, x.uptime(now))
+	return be.AppendUint32(b, 0)
+}
+
+func (x *Exporter) sealSFlow(b []byte, samples int) []byte {
+	binary.BigEndian.PutUint32(b[20+x.cfg.Agent.BitLen()/8:], uint32(samples))
+	x.sequence++
+	x.sent++
+	return b
 }
 
 func (x *Exporter) sample(b []byte, e *event.Event) []byte {
 	be := binary.BigEndian
 	packet := rawPacket(e)
 	padded := (len(packet) + 3) &^ 3
+	rate := max(x.cfg.Sampling, 1)
 	b = be.AppendUint32(b, 1) // flow sample
 	b = be.AppendUint32(b, uint32(32+8+16+padded))
 	b = be.AppendUint32(b, x.samples)
-	b = be.AppendUint32(b, e.InIndex)
-	b = be.AppendUint32(b, max(x.cfg.Sampling, 1))
-	b = be.AppendUint32(b, x.samples*max(x.cfg.Sampling, 1))
-	b = be.AppendUint32(b, 0) // drops
+	b = be.AppendUint32(b, e.InIndex&0xffffff) // the source: an interface
+	b = be.AppendUint32(b, rate)
+	b = be.AppendUint32(b, x.samples*rate) // pool
+	b = be.AppendUint32(b, 0)              // drops
 	b = be.AppendUint32(b, e.InIndex)
 	b = be.AppendUint32(b, e.OutIndex)
 	b = be.AppendUint32(b, 1) // records
 	b = be.AppendUint32(b, 1) // raw packet header
 	b = be.AppendUint32(b, uint32(16+padded))
 	b = be.AppendUint32(b, 1) // Ethernet
-	b = be.AppendUint32(b, uint32(e.Bytes)+18)
-	b = be.AppendUint32(b, 4) // the frame check sequence was stripped
+	b = be.AppendUint32(b, uint32(min(e.Bytes, math.MaxUint16))+ethernet+checksumLen)
+	b = be.AppendUint32(b, checksumLen)
 	b = be.AppendUint32(b, uint32(len(packet)))
 	b = append(b, packet...)
 	x.samples++
@@ -60,26 +88,25 @@ func (x *Exporter) sample(b []byte, e *event.Event) []byte {
 
 // rawPacket is the beginning of a packet as the event tells of it: Ethernet, IP, and a transport header.
 func rawPacket(e *event.Event) []byte {
+	const ip4, ip6 = 20, 40
 	be := binary.BigEndian
-	b := []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2}
 	transport := transportHeader(e)
+	length := min(e.Bytes, math.MaxUint16)
+	b := []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2}
 	if e.Src.Is4() {
 		b = append(b, 8, 0, 0x45, 0)
-		b = be.AppendUint16(b, uint16(min(e.Bytes, 0xffff)))
+		b = be.AppendUint16(b, uint16(length))
 		b = append(b, 0, 0, 0x40, 0, 64, e.Proto, 0, 0)
-		src, dst := e.Src.As4(), e.Dst.As4()
-		b = append(append(b, src[:]...), dst[:]...)
-		checksum(b[14:34])
+		b = append(append(b, e.Src.AsSlice()...), e.Dst.AsSlice()...)
+		checksum(b[ethernet : ethernet+ip4])
 	} else {
 		b = append(b, 0x86, 0xdd, 0x60, 0, 0, 0)
-		b = be.AppendUint16(b, uint16(max(min(e.Bytes, 0xffff), 40)-40))
+		b = be.AppendUint16(b, uint16(max(length, ip6)-ip6))
 		b = append(b, e.Proto, 64)
-		b = append(append(b, as16(e.Src)...), as16(e.Dst)...)
+		b = append(append(b, e.Src.AsSlice()...), e.Dst.AsSlice()...)
 	}
 	return append(b, transport...)
 }
-
-func as16(a netip.Addr) []byte { v := a.As16(); return v[:] }
 
 func transportHeader(e *event.Event) []byte {
 	be := binary.BigEndian

@@ -1,0 +1,136 @@
+// Package config is the configuration: one YAML file, read strictly over defaults, so that an empty file runs.
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+
+	"github.com/goccy/go-yaml"
+	"github.com/invopop/jsonschema"
+
+	"varde/core/detect"
+	"varde/core/intel"
+	"varde/input/flow"
+	"varde/output/warn"
+)
+
+// Config is everything that can be configured. Each package owns its part.
+type Config struct {
+	DataDir   string             `yaml:"data_dir" doc:"Where state, list copies and spools are kept."`
+	Network   Network            `yaml:"network" doc:"What is ours."`
+	Netflow   flow.Config        `yaml:"netflow" doc:"Receiving NetFlow, IPFIX and sFlow."`
+	Lists     []intel.ListConfig `yaml:"lists" doc:"Lists of indicators to match against."`
+	Allow     intel.AllowConfig  `yaml:"allow" doc:"Hits that are no reason to warn."`
+	Incidents detect.Config      `yaml:"incidents" doc:"When traffic with a listed address is said, again, and over."`
+	Warn      []warn.Config      `yaml:"warn" doc:"Where warnings go; to the console when left out."`
+	HTTP      HTTP               `yaml:"http" doc:"Metrics and health."`
+}
+
+// Network says what is ours.
+type Network struct {
+	Own   []string          `yaml:"own" doc:"Our addresses and prefixes; without them the unlisted end of a flow is taken as ours."`
+	Names map[string]string `yaml:"names" doc:"Names of our hosts by address, as warnings should call them."`
+}
+
+// HTTP is the server of metrics and health.
+type HTTP struct {
+	Listen string `yaml:"listen" doc:"Address of /metrics, /healthz and /readyz; empty is off."`
+}
+
+// Default is what an empty file means.
+func Default() Config {
+	dir := "/var/lib/varde"
+	if os.Geteuid() != 0 {
+		if home, err := os.UserHomeDir(); err == nil {
+			dir = filepath.Join(home, ".local", "share", "varde")
+		}
+	}
+	flows := flow.DefaultConfig()
+	flows.Listen = []string{"127.0.0.1:2055"}
+	return Config{
+		DataDir: dir, Netflow: flows, Allow: intel.DefaultAllow(), Incidents: detect.DefaultConfig(),
+		HTTP: HTTP{Listen: "127.0.0.1:9055"},
+	}
+}
+
+// Check says which value is impossible.
+func (n *Network) Check() error {
+	if _, err := n.Prefixes(); err != nil {
+		return err
+	}
+	_, err := n.HostNames()
+	return err
+}
+
+// Prefixes are our networks.
+func (n *Network) Prefixes() ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, s := range n.Own {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			a, err := netip.ParseAddr(s)
+			if err != nil {
+				return nil, fmt.Errorf("own %q is no address or prefix: use 192.0.2.0/24", s)
+			}
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
+}
+
+// HostNames are the names of our hosts.
+func (n *Network) HostNames() (map[netip.Addr]string, error) {
+	out := map[netip.Addr]string{}
+	for s, name := range n.Names {
+		a, err := netip.ParseAddr(s)
+		if err != nil {
+			return nil, fmt.Errorf("names: %q is no address", s)
+		}
+		out[a.Unmap()] = name
+	}
+	return out, nil
+}
+
+// Load reads a file over the defaults.
+func Load(path string) (Config, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("read configuration: %w", err)
+	}
+	return Parse(path, b)
+}
+
+// Parse reads the text of a file of that name over the defaults.
+func Parse(name string, text []byte) (Config, error) {
+	c := Default()
+	if err := decode(name, text, &c); err != nil {
+		return Config{}, err
+	}
+	if len(c.Warn) == 0 {
+		c.Warn = []warn.Config{{Console: &warn.ConsoleConfig{}}}
+	}
+	return c, nil
+}
+
+// YAML is the effective configuration as a file.
+func (c *Config) YAML() ([]byte, error) { return yaml.Marshal(c) }
+
+// Schema is the JSON Schema of the file, for editors.
+func Schema() ([]byte, error) {
+	r := jsonschema.Reflector{FieldNameTag: "yaml", DoNotReference: true, RequiredFromJSONSchemaTags: true}
+	r.LookupComment = func(t reflect.Type, field string) string {
+		if t.Kind() != reflect.Struct {
+			return ""
+		}
+		f, _ := t.FieldByName(field)
+		return f.Tag.Get("doc")
+	}
+	s := r.Reflect(&Config{})
+	s.Title = "varde"
+	return json.MarshalIndent(s, "", "  ")
+}

@@ -1,0 +1,104 @@
+// Command varde watches the edge of a network. Each subcommand has a file of its own; serve.go holds the wiring.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+)
+
+// Exit codes of every command.
+const (
+	exitFound = 1 // match: something was found
+	exitError = 2
+)
+
+// exit is an error that only sets the exit code.
+type exit int
+
+func (e exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+func main() {
+	os.Exit(run(os.Args[1:]))
+}
+
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := command()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var code exit
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &code):
+		return int(code)
+	}
+	fmt.Fprintln(os.Stderr, "varde:", err)
+	return exitError
+}
+
+// command is the tree of all commands.
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "varde",
+		Short: "watch the edge of a network and warn of known-bad addresses",
+		Long: `varde collects NetFlow, IPFIX and sFlow, matches both ends of every flow against lists
+of known-bad addresses, and warns once for each incident.
+
+Exit codes: 0 fine, 1 something was found (match), 2 an error.`,
+		Example:       "  varde demo\n  varde run -c /etc/varde/varde.yaml\n  varde match --list block.txt capture.pcap",
+		SilenceErrors: true, SilenceUsage: true,
+	}
+	root.AddCommand(runCommand(), demoCommand(), checkConfigCommand(), readCommand(), matchCommand(), feedsCommand(),
+		versionCommand(), manCommand())
+	return root
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "print the version", Args: cobra.NoArgs, Example: "  varde version",
+		Run: func(cmd *cobra.Command, _ []string) {
+			version, revision, goVersion := "devel", "", ""
+			if info, ok := debug.ReadBuildInfo(); ok {
+				version, goVersion = info.Main.Version, info.GoVersion
+				for _, s := range info.Settings {
+					if s.Key == "vcs.revision" {
+						revision = " " + s.Value[:min(len(s.Value), 12)]
+					}
+				}
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "varde %s%s %s\n", version, revision, goVersion)
+		},
+	}
+}
+
+func manCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "man DIR", Short: "write the manual pages of all commands", Args: cobra.ExactArgs(1), Example: "  varde man /usr/local/share/man/man1",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := os.MkdirAll(args[0], 0o755); err != nil {
+				return err
+			}
+			return doc.GenManTree(cmd.Root(), &doc.GenManHeader{Title: "VARDE", Section: "1", Source: "varde"}, args[0])
+		},
+	}
+}
+
+// newLog writes to standard error.
+func newLog(quiet bool) *slog.Logger {
+	level := slog.LevelInfo
+	if quiet {
+		level = slog.LevelWarn
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+}

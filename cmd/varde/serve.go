@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"varde/cmd/config"
+	"varde/core/detect"
+	"varde/core/intel"
+	"varde/core/pipe"
+	"varde/event"
+	"varde/input/flow"
+	"varde/output/prom"
+	"varde/output/warn"
+)
+
+// saveEvery is how often what exporters have taught is written to disk, besides at the end.
+const saveEvery = time.Minute
+
+// daemon is everything that runs, wired together.
+type daemon struct {
+	cfg       config.Config
+	log       *slog.Logger
+	lock      *os.File
+	collector *flow.Collector
+	lists     *intel.Set
+	contacts  *detect.Contacts
+	pipe      *pipe.Pipe
+	hub       *warn.Hub
+	udp       *flow.Server
+}
+
+// watch wires lists, incidents and pipe; say takes the warnings.
+func watch(cfg *config.Config, log *slog.Logger, clock func() int64, say func(event.Warning)) (*intel.Set, *detect.Contacts, *pipe.Pipe, error) {
+	own, err := cfg.Network.Prefixes()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	names, err := cfg.Network.HostNames()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	dir := ""
+	if cfg.DataDir != "" {
+		dir = filepath.Join(cfg.DataDir, "lists")
+	}
+	lists, err := intel.New(cfg.Lists, cfg.Allow, dir, log)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	contacts := detect.NewContacts(cfg.Incidents, names, clock)
+	p := pipe.New(pipe.Options{Own: own, Match: lists.Match, Detectors: []pipe.Detector{contacts}, Say: say})
+	return lists, contacts, p, nil
+}
+
+// newDaemon wires what the configuration asks for. Nothing runs yet; close it if it is not run.
+func newDaemon(cfg config.Config, log *slog.Logger) (d *daemon, err error) {
+	d = &daemon{cfg: cfg, log: log}
+	if d.lock, err = lockDir(cfg.DataDir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			d.lock.Close()
+		}
+	}()
+	if d.hub, err = warn.New(cfg.Warn, filepath.Join(cfg.DataDir, "spool"), log); err != nil {
+		return nil, err
+	}
+	clock := func() int64 { return time.Now().UnixNano() }
+	if d.lists, d.contacts, d.pipe, err = watch(&cfg, log, clock, d.hub.Say); err != nil {
+		return nil, err
+	}
+	if err := d.lists.Load(); err != nil {
+		log.Warn("some lists could not be read", "error", err)
+	}
+	if d.collector, err = flow.New(cfg.Netflow, log); err != nil {
+		return nil, err
+	}
+	d.loadState()
+	d.udp = flow.NewServer(cfg.Netflow, d.collector, d.pipe.Emit, log)
+	return d, nil
+}
+
+// lockDir makes the data directory ours; a second daemon on it is told who has it.
+func lockDir(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("data_dir: %w; set data_dir to a directory that can be written", err)
+	}
+	path := filepath.Join(dir, "varde.lock")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("data_dir: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		pid, _ := os.ReadFile(path)
+		f.Close()
+		return nil, fmt.Errorf("another varde (pid %s) already runs on %s; stop it or set another data_dir", strings.TrimSpace(string(pid)), dir)
+	}
+	if err := errors.Join(f.Truncate(0), writeAt(f, fmt.Sprintln(os.Getpid()))); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func writeAt(f *os.File, s string) error {
+	_, err := f.WriteAt([]byte(s), 0)
+	return err
+}
+
+func (d *daemon) statePath() string { return filepath.Join(d.cfg.DataDir, "flow-state.json") }
+
+func (d *daemon) loadState() {
+	f, err := os.Open(d.statePath())
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if err := d.collector.LoadState(f); err != nil {
+		d.log.Warn("templates of exporters are not restored; they come again by themselves", "file", d.statePath(), "error", err)
+	}
+}
+
+func (d *daemon) saveState() {
+	path := d.statePath()
+	f, err := os.CreateTemp(d.cfg.DataDir, ".flow-state-*")
+	if err == nil {
+		err = errors.Join(d.collector.SaveState(f), f.Sync(), f.Close())
+		if err == nil {
+			err = os.Rename(f.Name(), path)
+		} else {
+			os.Remove(f.Name())
+		}
+	}
+	if err != nil {
+		d.log.Warn("templates of exporters are not saved", "file", path, "error", err)
+	}
+}
+
+// run runs everything until ctx ends. Outputs end last, so that they still deliver what the end brings.
+func (d *daemon) run(ctx context.Context) error {
+	defer d.lock.Close()
+	defer d.saveState()
+	outputs, stopOutputs := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopOutputs()
+	said := make(chan error, 1)
+	go func() { said <- d.hub.Run(outputs) }()
+	group, inputs := errgroup.WithContext(ctx)
+	if len(d.cfg.Netflow.Listen) > 0 {
+		group.Go(func() error { return d.udp.Run(inputs) })
+	}
+	group.Go(func() error { return d.lists.Run(inputs) })
+	group.Go(func() error { return d.pipe.Run(inputs) })
+	group.Go(func() error { return d.http(inputs) })
+	group.Go(func() error { return d.save(inputs) })
+	err := group.Wait()
+	d.drain()
+	stopOutputs()
+	<-said
+	return err
+}
+
+// drainFor is how long the end waits for outputs; what they have not said then is spooled.
+const drainFor = 500 * time.Millisecond
+
+func (d *daemon) drain() {
+	for deadline := time.Now().Add(drainFor); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if d.hub.Waiting() == 0 {
+			return
+		}
+	}
+}
+
+func (d *daemon) save(ctx context.Context) error {
+	tick := time.NewTicker(saveEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			d.saveState()
+		}
+	}
+}
+
+// http serves metrics and health.
+func (d *daemon) http(ctx context.Context) error {
+	if d.cfg.HTTP.Listen == "" {
+		return nil
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", prom.Handler(d.log, []prom.Source{
+		{Name: "flow", Figures: d.collector}, {Name: "lists", Figures: d.lists}, {Name: "pipe", Figures: d.pipe},
+		{Name: "incidents", Figures: d.contacts}, {Name: "outputs", Figures: d.hub},
+	}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", d.ready)
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", d.cfg.HTTP.Listen)
+	if err != nil {
+		return fmt.Errorf("serve metrics on %s: %w; change http.listen", d.cfg.HTTP.Listen, err)
+	}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	defer stop()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// ready answers 503 while a configured list has never been read.
+func (d *daemon) ready(w http.ResponseWriter, _ *http.Request) {
+	for _, l := range d.lists.Lists() {
+		if l.Loaded.IsZero() {
+			http.Error(w, "list "+l.Name+" has not been read yet", http.StatusServiceUnavailable)
+			return
+		}
+	}
+	fmt.Fprintln(w, "ready")
+}
