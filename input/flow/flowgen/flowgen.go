@@ -91,8 +91,11 @@ func (x *Exporter) Flush(now int64, send func([]byte)) (left int) {
 	return left
 }
 
-// uptime is the exporter's uptime at t in milliseconds. It wraps after 49.7 days, as in a router.
-func (x *Exporter) uptime(t int64) uint32 { return uint32((t - x.cfg.Boot) / int64(time.Millisecond)) }
+const milli = int64(time.Millisecond)
+
+// uptime is the exporter's uptime at t, in milliseconds by the clock so that none is lost by rounding twice. It wraps
+// after 49.7 days, as in a router.
+func (x *Exporter) uptime(t int64) uint32 { return uint32(t/milli - x.cfg.Boot/milli) }
 
 // ports are the ports as most exporters write them: ICMP has its type and code in the destination port.
 func ports(e *event.Event) (src, dst uint16) {

@@ -3,7 +3,6 @@ package flowgen
 import (
 	"encoding/binary"
 	"net/netip"
-	"time"
 
 	"varde/event"
 )
@@ -141,9 +140,8 @@ func counters(ipfix bool) []spec {
 // times are the beginning and end of a flow: milliseconds since 1970 in IPFIX, of uptime in NetFlow v9.
 func times(ipfix bool) (first, last spec) {
 	if ipfix {
-		milli := func(t int64) uint64 { return uint64(t / int64(time.Millisecond)) }
-		return spec{152, 8, 0, u64(func(e *event.Event) uint64 { return milli(e.Time) })},
-			spec{153, 8, 0, u64(func(e *event.Event) uint64 { return milli(e.Last()) })}
+		return spec{152, 8, 0, u64(func(e *event.Event) uint64 { return uint64(e.Time / milli) })},
+			spec{153, 8, 0, u64(func(e *event.Event) uint64 { return uint64(e.Last() / milli) })}
 	}
 	up := func(at func(*event.Event) int64) func(*Exporter, []byte, *event.Event) []byte {
 		return func(x *Exporter, b []byte, e *event.Event) []byte {

@@ -42,7 +42,7 @@ func (x *Exporter) seal5(b []byte, now int64) []byte {
 	be.PutUint16(b[2:], uint16(n))
 	be.PutUint32(b[4:], x.uptime(now))
 	be.PutUint32(b[8:], uint32(now/int64(time.Second)))
-	be.PutUint32(b[12:], uint32(now%int64(time.Second)))
+	be.PutUint32(b[12:], uint32(now%int64(time.Second)/milli*milli)) // the moment of the uptime
 	be.PutUint32(b[16:], x.sequence)
 	be.PutUint16(b[20:], uint16(x.cfg.Domain))
 	be.PutUint16(b[22:], 0)

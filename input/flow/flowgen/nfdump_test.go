@@ -63,10 +63,20 @@ func TestNfdumpReadsIt(t *testing.T) {
 				})
 				var want []row
 				for i := range events {
+					if events[i].HasReverse {
+						events[i].RevTCPFlags = events[i].TCPFlags // nfcapd has one field for both
+					}
 					x.Add(&events[i])
 					want = append(want, expectRow(&events[i], p, sampling))
 				}
-				got := nfdump(t, p, func(send func([]byte)) { x.Flush(start, send) })
+				got, log := nfdump(t, p, func(send func([]byte)) { x.Flush(start, send) })
+				errors := "Sequence Errors: 0, Bad Packets: 0"
+				if p == flowgen.IPFIX && sampling > 0 {
+					errors = "Bad Packets: 0" // nfcapd does not count options records, which RFC 7011 section 3.1 does
+				}
+				if !strings.Contains(log, errors) {
+					t.Errorf("errors found:\n%s", log)
+				}
 				if p == flowgen.SFlow {
 					for i := range got {
 						got[i].First, got[i].Last = "", "" // when it was received
@@ -86,8 +96,8 @@ func TestNfdumpReadsIt(t *testing.T) {
 	}
 }
 
-// nfdump starts nfcapd, or sfcapd for sFlow, on loopback, lets give send to it, and reads what it stored.
-func nfdump(t *testing.T, p flowgen.Protocol, give func(send func([]byte))) []row {
+// nfdump starts nfcapd, or sfcapd for sFlow, on loopback, lets give send to it, and reads what it stored and said.
+func nfdump(t *testing.T, p flowgen.Protocol, give func(send func([]byte))) (rows []row, log string) {
 	t.Helper()
 	daemon := "nfcapd"
 	if p == flowgen.SFlow {
@@ -138,12 +148,9 @@ func nfdump(t *testing.T, p flowgen.Protocol, give func(send func([]byte))) []ro
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	log := <-rest
+	log = <-rest
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("%s: %v\n%s", daemon, err, log)
-	}
-	if !strings.Contains(log, "Sequence Errors: 0, Bad Packets: 0") {
-		t.Errorf("%s found errors:\n%s", daemon, log)
 	}
 	read := exec.Command("nfdump", "-R", dir, "-o", "json")
 	read.Env = append(os.Environ(), "TZ=UTC")
@@ -151,11 +158,10 @@ func nfdump(t *testing.T, p flowgen.Protocol, give func(send func([]byte))) []ro
 	if err != nil {
 		t.Fatalf("nfdump: %v", err)
 	}
-	var rows []row
 	if err := json.Unmarshal(b, &rows); err != nil {
 		t.Fatalf("nfdump's JSON: %v\n%.500s", err, b)
 	}
-	return rows
+	return rows, log
 }
 
 // waitForEmptyQueue waits until the socket on that port has nothing left to be read (proc(5), /proc/net/udp).
@@ -186,19 +192,20 @@ func expectRow(e *event.Event, p flowgen.Protocol, sampling uint32) row {
 		}
 		return a.String()
 	}
+	nat6 := e.NATSrc.Is6() && p != flowgen.IPFIX // nfcapd 1.7.1 knows elements 281 and 282 in NetFlow v9 only
 	r := row{
 		First: milli(e.Time), Last: milli(e.End), Packets: e.Packets * rate, Bytes: e.Bytes * rate,
-		RevPackets: e.RevPackets, RevBytes: e.RevBytes, Proto: e.Proto,
+		RevPackets: e.RevPackets * rate, RevBytes: e.RevBytes * rate, Proto: e.Proto,
 		SrcPort: e.SrcPort, DstPort: e.DstPort, ICMPType: e.ICMPType, ICMPCode: e.ICMPCode,
 		Src4: text(e.Src, e.Src.Is4()), Dst4: text(e.Dst, e.Dst.Is4()), Src6: text(e.Src, e.Src.Is6()), Dst6: text(e.Dst, e.Dst.Is6()),
 		In: e.InIndex, Out: e.OutIndex,
 		NATSrc4: text(e.NATSrc, e.NATSrc.Is4()), NATDst4: text(e.NATDst, e.NATDst.Is4()),
-		NATSrc6: text(e.NATSrc, e.NATSrc.Is6()), NATDst6: text(e.NATDst, e.NATDst.Is6()),
+		NATSrc6: text(e.NATSrc, nat6), NATDst6: text(e.NATDst, nat6),
 	}
 	if e.NATSrc.IsValid() {
 		r.NATSrcPort, r.NATDstPort = fmt.Sprint(e.NATSrcPort), fmt.Sprint(e.NATDstPort)
 	}
-	if sampling > 1 {
+	if sampling > 1 || p == flowgen.SFlow {
 		r.Sampled = 1
 	}
 	letters := []byte(event.FlagLetters(0xff))
@@ -213,6 +220,9 @@ func expectRow(e *event.Event, p flowgen.Protocol, sampling uint32) row {
 	if p == flowgen.SFlow {
 		r.First, r.Last = "", ""
 		r.Bytes = (e.Bytes + 18) * rate
+		if r.ICMPType = 0; r.Src6 != "" { // sfcapd 1.7.1 puts the type where nfdump does not look, and knows no ICMPv6
+			r.ICMPCode = 0
+		}
 	}
 	return r
 }
