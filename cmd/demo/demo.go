@@ -52,8 +52,12 @@ func Config(dir, receive, metrics string, now time.Time) ([]byte, error) {
 	}
 	b.WriteString("# The sample uses documentation addresses only, which lists normally must not warn of.\nallow: {never_alert: false}\nlists:\n")
 	for _, l := range []struct{ name, file, more string }{
-		{"ThreatFox", "threatfox.csv", ""}, {"OTX", "otx.json", ", confidence: 70"}, {"DROP", "drop_v4.json", ", confidence: 75"},
-		{"DROPv6", "drop_v6.json", ", confidence: 75"}, {"scanners", "block.txt", ", confidence: 30"}, {"Tor exits", "tor-exits.txt", ", info: true"},
+		{"ThreatFox", "threatfox.csv", ""},
+		{"OTX", "otx.json", ", confidence: 70"},
+		{"DROP", "drop_v4.json", ", confidence: 75"},
+		{"DROPv6", "drop_v6.json", ", confidence: 75"},
+		{"scanners", "block.txt", ", confidence: 30"},
+		{"Tor exits", "tor-exits.txt", ", info: true"},
 	} {
 		if err := writeList(dir, l.file, now); err != nil {
 			return nil, err

@@ -202,8 +202,11 @@ func (d *daemon) http(ctx context.Context) error {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", prom.Handler(d.log, []prom.Source{
-		{Name: "flow", Figures: d.collector}, {Name: "lists", Figures: d.lists}, {Name: "pipe", Figures: d.pipe},
-		{Name: "incidents", Figures: d.contacts}, {Name: "outputs", Figures: d.hub},
+		{Name: "flow", Figures: d.collector},
+		{Name: "lists", Figures: d.lists},
+		{Name: "pipe", Figures: d.pipe},
+		{Name: "incidents", Figures: d.contacts},
+		{Name: "outputs", Figures: d.hub},
 	}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", d.ready)

@@ -107,8 +107,10 @@ func (c *Contacts) find(e *event.Event) (i *incident, fresh bool) {
 	// The two one-way halves of a conversation have one key once the service port is known; where that is a guess,
 	// the half that came first has decided.
 	for _, other := range []key{
-		{k.own, k.foreign, k.proto, e.SrcPort, !k.outbound}, {k.own, k.foreign, k.proto, e.DstPort, !k.outbound},
-		{k.own, k.foreign, k.proto, e.SrcPort, k.outbound}, {k.own, k.foreign, k.proto, e.DstPort, k.outbound},
+		{k.own, k.foreign, k.proto, e.SrcPort, !k.outbound},
+		{k.own, k.foreign, k.proto, e.DstPort, !k.outbound},
+		{k.own, k.foreign, k.proto, e.SrcPort, k.outbound},
+		{k.own, k.foreign, k.proto, e.DstPort, k.outbound},
 	} {
 		i := c.open[other]
 		if i == nil || !vague && !i.vague {

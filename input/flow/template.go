@@ -36,7 +36,7 @@ type op struct {
 
 // needs tells which work a record wants after its fields were taken.
 type needs struct {
-	sampler, rate, uptimes, icmp, delta, firewall, reverse, natPorts bool
+	sampler, rate, uptimes, icmp, delta, firewall, reverse bool
 	hasTime, hasEnd                                                  bool
 }
 

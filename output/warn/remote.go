@@ -136,8 +136,13 @@ func (s *syslog) message(w *event.Warning) []byte {
 	}
 	b = append(b, "[varde@32473"...)
 	for _, p := range []event.Pair{
-		{Key: "id", Value: w.ID}, {Key: "rule", Value: w.Rule}, {Key: "severity", Value: w.Severity.String()}, {Key: "verdict", Value: w.Verdict.String()},
-		{Key: "own", Value: w.Own.Addr.String()}, {Key: "foreign", Value: w.Foreign.Addr.String()}, {Key: "lists", Value: strings.Join(lists, ",")},
+		{Key: "id", Value: w.ID},
+		{Key: "rule", Value: w.Rule},
+		{Key: "severity", Value: w.Severity.String()},
+		{Key: "verdict", Value: w.Verdict.String()},
+		{Key: "own", Value: w.Own.Addr.String()},
+		{Key: "foreign", Value: w.Foreign.Addr.String()},
+		{Key: "lists", Value: strings.Join(lists, ",")},
 	} {
 		b = fmt.Appendf(b, ` %s="%s"`, p.Key, sdEscape.Replace(human.Safe(p.Value)))
 	}

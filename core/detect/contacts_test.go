@@ -1,0 +1,202 @@
+package detect
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"varde/event"
+	"varde/event/human"
+)
+
+const t0 = int64(1_465_303_100_000_000_000) // 2016-06-07 12:38:20 UTC
+
+var (
+	own     = netip.MustParseAddr("192.0.2.7")
+	foreign = netip.MustParseAddr("93.174.93.94")
+)
+
+// half is one direction of a conversation between own and foreign.
+type half struct {
+	out          bool
+	proto        uint8
+	sport, dport uint16
+	flags        uint8
+	packets      uint64
+	bytes        uint64
+}
+
+func (h half) event(at int64) *event.Event {
+	e := &event.Event{
+		Kind: event.Flow, Time: at, End: at, Received: at, Proto: h.proto, SrcPort: h.sport, DstPort: h.dport, TCPFlags: h.flags,
+		Packets: h.packets, Bytes: h.bytes, RawPackets: h.packets, Src: foreign, Dst: own, Own: event.SideDst,
+	}
+	side := event.SideSrc
+	if h.out {
+		e.Src, e.Dst, e.Own, side = own, foreign, event.SideSrc, event.SideDst
+	}
+	e.Evidence = []event.Evidence{{List: "otx", Entry: netip.PrefixFrom(foreign, 32), Confidence: 80, Side: side}}
+	return e
+}
+
+const whole = event.SYN | event.ACK | event.PSH | event.FIN
+
+func TestVerdicts(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		halves   []half
+		verdict  event.Verdict
+		severity event.Severity
+	}{
+		{"probe of a silent port", []half{{false, event.TCP, 48928, 53, event.SYN, 1, 40}}, event.ProbeIn, event.Low},
+		{"refused probe", []half{{false, event.TCP, 48928, 53, event.SYN, 1, 40}, {true, event.TCP, 53, 48928, event.RST | event.ACK, 1, 40}}, event.RefusedIn, event.Info},
+		{"answered probe", []half{{false, event.TCP, 48928, 22, whole, 20, 3000}, {true, event.TCP, 22, 48928, whole, 20, 4000}}, event.AnsweredIn, event.High},
+		{"only our answer was seen", []half{{true, event.TCP, 443, 58879, whole, 9, 4000}}, event.ReplyOnly, event.Medium},
+		{"our host tried", []half{{true, event.TCP, 50000, 443, event.SYN, 3, 120}}, event.ContactOut, event.High},
+		{"our host was answered", []half{{true, event.TCP, 50000, 4444, whole, 30, 9000}, {false, event.TCP, 4444, 50000, whole, 30, 90000}}, event.AnsweredOut, event.Critical},
+		{"our host was refused", []half{{true, event.TCP, 50000, 443, event.SYN, 1, 40}, {false, event.TCP, 443, 50000, event.RST | event.ACK, 1, 40}}, event.RefusedOut, event.Medium},
+		{"DNS query out and back", []half{{true, event.UDP, 34567, 53, 0, 1, 71}, {false, event.UDP, 53, 34567, 0, 1, 400}}, event.AnsweredOut, event.Critical},
+		{"a handshake and no more", []half{{false, event.TCP, 48928, 80, event.SYN | event.ACK, 2, 80}, {true, event.TCP, 80, 48928, event.SYN | event.ACK, 1, 44}}, event.ProbeIn, event.Low},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			for _, reversed := range []bool{false, true} {
+				c := NewContacts(DefaultConfig(), nil, nil)
+				order := tc.halves
+				if reversed && len(order) == 2 {
+					order = []half{order[1], order[0]}
+				}
+				for i, h := range order {
+					c.Judge(h.event(t0 + int64(i)))
+				}
+				if len(c.open) != 1 {
+					t.Fatalf("%d incidents, want one (reversed %v)", len(c.open), reversed)
+				}
+				for _, i := range c.open {
+					if w := c.warning(i); w.Verdict != tc.verdict || w.Severity != tc.severity {
+						t.Errorf("%v %v, want %v %v (reversed %v)", w.Verdict, w.Severity, tc.verdict, tc.severity, reversed)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestOneIncident follows a conversation that grows: said at first, when it is answered, when it has grown, and once
+// more when it is over.
+func TestOneIncident(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Grow = human.Size(100_000)
+	c := NewContacts(cfg, map[netip.Addr]string{own: "pc"}, nil)
+	var said []event.Warning
+	judge := func(h half, at time.Duration) {
+		if w, ok := c.Judge(h.event(t0 + int64(at))); ok {
+			said = append(said, w)
+		}
+	}
+	out, in := half{true, event.TCP, 50000, 4444, whole, 10, 4000}, half{false, event.TCP, 4444, 50000, whole, 10, 9000}
+	judge(out, 0)
+	judge(in, time.Second)
+	for i := range 5 {
+		judge(out, time.Duration(2+i)*time.Second)
+	}
+	in.bytes = 900_000
+	judge(in, time.Minute)
+	c.Sweep(t0+int64(2*time.Hour), func(w event.Warning) { said = append(said, w) })
+	var got []string
+	for _, w := range said {
+		got = append(got, fmt.Sprint(w.State, ", ", w.Severity, ", ", w.Why))
+	}
+	want := []string{
+		"opened, high, first traffic with this address", "escalated, critical, there is an answer now",
+		"escalated, critical, 71 times the bytes since it was last said", "closed, critical, quiet since then",
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("said\n%q, want\n%q", got, want)
+	}
+	last := said[len(said)-1]
+	if last.Count != 8 || last.BytesOut != 24_000 || last.BytesIn != 909_000 || last.Own.Name != "pc" || last.Foreign.Port != 4444 {
+		t.Errorf("%+v", last)
+	}
+	for _, w := range said {
+		if w.ID != said[0].ID {
+			t.Error("one incident has two ids")
+		}
+	}
+}
+
+func TestBiflowAndICMP(t *testing.T) {
+	c := NewContacts(DefaultConfig(), nil, nil)
+	e := half{true, event.TCP, 50000, 50001, whole, 10, 4000}.event(t0)
+	e.HasReverse, e.RevPackets, e.RevBytes, e.RevTCPFlags = true, 10, 5000, whole
+	if w, ok := c.Judge(e); !ok || w.Verdict != event.AnsweredOut || w.BytesIn != 5000 || w.Foreign.Port != 50001 {
+		t.Errorf("biflow: %v %+v", ok, w)
+	}
+	e = half{true, event.ICMP, 0, 0, 0, 1, 56}.event(t0)
+	e.HasICMP, e.ICMPType, e.ICMPCode = true, 3, 3
+	if w, ok := c.Judge(e); !ok || w.Verdict != event.RefusedIn || w.Severity != event.Info {
+		t.Errorf("port unreachable of ours: %v %v %v", ok, w.Verdict, w.Severity)
+	}
+}
+
+func TestSampledProvesNothing(t *testing.T) {
+	c := NewContacts(DefaultConfig(), nil, nil)
+	e := half{true, event.TCP, 50000, 443, event.ACK, 512, 400_000}.event(t0)
+	e.Sampling = 512
+	w, ok := c.Judge(e)
+	if !ok || w.Sampling != 512 || w.Why != "first traffic with this address; the traffic is sampled, so that no answer was seen proves nothing" {
+		t.Errorf("%v %q", ok, w.Why)
+	}
+}
+
+// TestOrderOfHalves: whatever the order in which the halves of conversations arrive, the counters end the same.
+func TestOrderOfHalves(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var all []half
+		for range rapid.IntRange(1, 10).Draw(t, "conversations") {
+			client := uint16(rapid.IntRange(32768, 60000).Draw(t, "client"))
+			all = append(all, half{true, event.TCP, client, 443, whole, 5, 700}, half{false, event.TCP, 443, client, whole, 6, 900})
+		}
+		seed := rapid.Uint64().Draw(t, "seed")
+		run := func(order []half) (w event.Warning) {
+			c := NewContacts(DefaultConfig(), nil, nil)
+			for _, h := range order {
+				c.Judge(h.event(t0))
+			}
+			if len(c.open) != 1 {
+				t.Fatalf("%d incidents", len(c.open))
+			}
+			for _, i := range c.open {
+				w = c.warning(i)
+			}
+			return w
+		}
+		a := run(all)
+		shuffled := append([]half(nil), all...)
+		rand.New(rand.NewPCG(seed, 1)).Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+		b := run(shuffled)
+		if a.Verdict != b.Verdict || a.BytesIn != b.BytesIn || a.BytesOut != b.BytesOut || a.Count != b.Count || a.Severity != b.Severity {
+			t.Fatalf("%v %d %d against %v %d %d", a.Verdict, a.BytesIn, a.BytesOut, b.Verdict, b.BytesIn, b.BytesOut)
+		}
+	})
+}
+
+func TestIncidentsAreBoundedAndAccounted(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Max = 1000
+	c := NewContacts(cfg, nil, nil)
+	for i := range uint32(50_000) {
+		e := half{false, event.TCP, 48928, 23, event.SYN, 1, 40}.event(t0 + int64(i))
+		e.Src = netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)})
+		c.Judge(e)
+	}
+	if len(c.open) != 1000 || c.order.Len() != 1000 {
+		t.Errorf("%d incidents open, at most 1000", len(c.open))
+	}
+	if c.opened != c.closed+c.evicted+uint64(len(c.open)) {
+		t.Errorf("opened %d, closed %d, evicted %d, open %d", c.opened, c.closed, c.evicted, len(c.open))
+	}
+}
