@@ -70,6 +70,11 @@ const (
 	packets8
 	in4
 	out4
+	startUptime4
+	endUptime4
+	startMilli8
+	endMilli8
+	typeCode2
 )
 
 // reversePEN is the private enterprise number that marks the reverse direction of a biflow (RFC 5103 section 6.1).
@@ -144,6 +149,16 @@ func (a action) sized(length uint16) action {
 		return in4
 	case a == outIf && length == 4:
 		return out4
+	case a == startUptime && length == 4:
+		return startUptime4
+	case a == endUptime && length == 4:
+		return endUptime4
+	case a == startMilli && length == 8:
+		return startMilli8
+	case (a == icmp4 || a == icmp6) && length == 2:
+		return typeCode2
+	case a == endMilli && length == 8:
+		return endMilli8
 	}
 	return a
 }
@@ -172,6 +187,16 @@ func (r *Reader) take(do action, b []byte, n int) {
 		e.InIndex = binary.BigEndian.Uint32(b)
 	case out4:
 		e.OutIndex = binary.BigEndian.Uint32(b)
+	case typeCode2:
+		r.rec.typeCode = binary.BigEndian.Uint16(b)
+	case startUptime4:
+		r.rec.start = binary.BigEndian.Uint32(b)
+	case endUptime4:
+		r.rec.end = binary.BigEndian.Uint32(b)
+	case startMilli8:
+		e.Time = clampNanos(binary.BigEndian.Uint64(b), time.Millisecond)
+	case endMilli8:
+		e.End = clampNanos(binary.BigEndian.Uint64(b), time.Millisecond)
 	case src6:
 		e.Src = addr16(b[:16])
 	case dst6:
