@@ -37,7 +37,7 @@ type op struct {
 // needs tells which work a record wants after its fields were taken.
 type needs struct {
 	sampler, rate, uptimes, icmp, delta, firewall, reverse bool
-	hasTime, hasEnd                                                  bool
+	hasTime, hasEnd                                        bool
 }
 
 func (t *template) sameLayout(o *template) bool {
