@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -85,6 +86,7 @@ func newDaemon(cfg config.Config, log *slog.Logger) (d *daemon, err error) {
 	if err := d.lists.Load(); err != nil {
 		log.Warn("some lists could not be read", "error", err)
 	}
+	debug.FreeOSMemory() // parsing the lists leaves as much garbage as they take; nothing runs yet that would notice
 	if d.collector, err = flow.New(cfg.Netflow, log); err != nil {
 		return nil, err
 	}

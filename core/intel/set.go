@@ -64,8 +64,8 @@ const (
 
 // list is the state of one list.
 type list struct {
-	cfg      ListConfig
-	counters counters
+	cfg  ListConfig
+	hits atomic.Uint64
 
 	mu         sync.Mutex
 	indicators []Indicator
@@ -242,11 +242,7 @@ func (s *Set) rebuild() {
 	for _, l := range s.lists {
 		l.mu.Lock()
 		for i := range l.indicators {
-			ind := l.indicators[i]
-			if ind.Confidence == 0 {
-				ind.Confidence = cmp.Or(l.cfg.Confidence, 50)
-			}
-			t.add(l.cfg.Name, &l.counters, &ind, l.cfg.Info)
+			t.add(l, &l.indicators[i])
 		}
 		l.mu.Unlock()
 	}
@@ -300,7 +296,7 @@ func (s *Set) Lists() []ListStatus {
 		out = append(out, ListStatus{
 			Name: l.cfg.Name, Source: cmp.Or(l.cfg.File, l.cfg.URL), Format: l.format, Entries: len(l.indicators),
 			Rejected: l.rejected, Rejects: slices.Clone(l.rejects), Loaded: l.loaded, Next: l.next,
-			Hits: l.counters.hits.Load(), Error: l.failed,
+			Hits: l.hits.Load(), Error: l.failed,
 		})
 		l.mu.Unlock()
 	}

@@ -1,44 +1,55 @@
 package intel
 
 import (
+	"cmp"
 	"encoding/hex"
 	"net/netip"
+	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/gaissmai/bart"
 
 	"varde/event"
 )
 
-// entry is one indicator of one list, ready to be given as evidence.
+// entry is one indicator of one list; the evidence of it is made only when it is hit.
 type entry struct {
-	evidence event.Evidence
-	expires  int64
-	list     *counters
+	*Indicator
+	list *list
 }
 
-// counters of a list outlive its tables.
-type counters struct{ hits atomic.Uint64 }
+func (e entry) evidence(side event.Side, port uint16) event.Evidence {
+	v := event.Evidence{
+		List: e.list.cfg.Name, Name: e.Name, URL: e.URL, Confidence: e.Confidence, Tags: e.Tags, Seen: e.Seen,
+		Info: e.list.cfg.Info, Side: side, Text: e.Text, Entry: e.Prefix, Port: e.Port,
+		PortMiss: e.Port != 0 && e.Port != port,
+	}
+	if v.Confidence == 0 {
+		v.Confidence = cmp.Or(e.list.cfg.Confidence, defaultConfidence)
+	}
+	return v
+}
+
+// defaultConfidence is that of entries of which neither list nor configuration says any.
+const defaultConfidence = 50
 
 // Table is built once from the indicators of all lists and then only read.
 type Table struct {
-	prefixes bart.Table[[]*entry]
+	prefixes bart.Table[[]entry]
 	// coarse has a bit for each IPv4 /24 that holds or lies under a listed prefix. Nearly all traffic is told to be
 	// harmless by it alone, in one memory access.
-	coarse   []uint64
-	useless  bool // too many bits are set for the coarse table to help
-	any6     bool
-	names    map[string][]*entry // domains and URLs
-	hashes   map[string][]*entry // raw bytes
-	prefixed int
+	coarse  []uint64
+	useless bool // too many bits are set for the coarse table to help
+	any6    bool
+	names   map[string][]entry // domains and URLs
+	hashes  map[string][]entry // raw bytes
 }
 
 // fullness is the share of /24s above which the coarse table is not asked any more.
 const fullness = 4
 
 func newTable() *Table {
-	return &Table{coarse: make([]uint64, 1<<24/64), names: map[string][]*entry{}, hashes: map[string][]*entry{}}
+	return &Table{coarse: make([]uint64, 1<<24/64), names: map[string][]entry{}, hashes: map[string][]entry{}}
 }
 
 // emptyHashes are those of the empty file, which lists hold by accident.
@@ -47,32 +58,24 @@ var emptyHashes = [...]string{
 	"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
 }
 
-// add stores an indicator of a list.
-func (t *Table) add(list string, c *counters, i *Indicator, info bool) {
-	e := &entry{list: c, expires: i.Expires, evidence: event.Evidence{
-		List: list, Name: i.Name, URL: i.URL, Confidence: i.Confidence, Tags: i.Tags, Seen: i.Seen, Info: info,
-	}}
+// add stores an indicator of a list; it must not change afterwards.
+func (t *Table) add(l *list, i *Indicator) {
+	e := entry{i, l}
 	switch i.Type {
 	case Address:
-		e.evidence.Entry, e.evidence.Port = i.Prefix, i.Port
-		t.prefixes.Modify(i.Prefix, func(old []*entry, _ bool) ([]*entry, bool) { return append(old, e), false })
-		t.prefixed++
+		t.prefixes.Modify(i.Prefix, func(old []entry, _ bool) ([]entry, bool) { return append(old, e), false })
 		if i.Prefix.Addr().Is4() {
 			t.mark(i.Prefix)
 		} else {
 			t.any6 = true
 		}
 	case Domain, URL:
-		e.evidence.Text = i.Text
 		t.names[i.Text] = append(t.names[i.Text], e)
 	case MD5, SHA1, SHA256:
-		for _, empty := range emptyHashes {
-			if i.Text == empty {
-				return
-			}
+		if slices.Contains(emptyHashes[:], i.Text) {
+			return
 		}
 		if raw, err := hex.DecodeString(i.Text); err == nil {
-			e.evidence.Text = i.Text
 			t.hashes[string(raw)] = append(t.hashes[string(raw)], e)
 		}
 	}
@@ -121,14 +124,11 @@ func (t *Table) lookup(a netip.Addr, port uint16, side event.Side, now int64, in
 	}
 	for _, entries := range t.prefixes.Supernets(netip.PrefixFrom(a, a.BitLen())) {
 		for _, e := range entries {
-			if e.expires != 0 && e.expires <= now {
+			if e.Expires != 0 && e.Expires <= now {
 				continue
 			}
 			e.list.hits.Add(1)
-			into = append(into, e.evidence)
-			v := &into[len(into)-1]
-			v.Side = side
-			v.PortMiss = v.Port != 0 && v.Port != port
+			into = append(into, e.evidence(side, port))
 		}
 	}
 	return into
@@ -139,7 +139,7 @@ func (t *Table) Domain(name string) []event.Evidence {
 	var out []event.Evidence
 	for name = strings.ToLower(strings.TrimSuffix(name, ".")); strings.Contains(name, "."); {
 		for _, e := range t.names[name] {
-			out = append(out, e.evidence)
+			out = append(out, e.evidence(0, e.Port))
 		}
 		_, name, _ = strings.Cut(name, ".")
 	}
@@ -150,7 +150,7 @@ func (t *Table) Domain(name string) []event.Evidence {
 func (t *Table) Hash(raw []byte) []event.Evidence {
 	var out []event.Evidence
 	for _, e := range t.hashes[string(raw)] {
-		out = append(out, e.evidence)
+		out = append(out, e.evidence(0, e.Port))
 	}
 	return out
 }
