@@ -322,6 +322,10 @@ func (c *Contacts) verdict(i *incident) event.Verdict {
 		return inbound
 	}
 	none := i.packets[reply] == 0 && i.bytes[reply] == 0
+	if i.proto == event.TCP && i.packets[ask] >= 3 && i.flags[ask]&(event.ACK|event.PSH) == event.ACK|event.PSH && !refusal(i.flags[reply]) {
+		// Who acknowledges and sends data was answered, even where the other half was not seen, or not yet.
+		return pick(event.AnsweredIn, event.AnsweredOut)
+	}
 	switch {
 	case i.packets[ask] == 0 && i.bytes[ask] == 0 && !i.rejected:
 		if i.proto == event.TCP && refusal(i.flags[reply]) {

@@ -59,6 +59,8 @@ func TestVerdicts(t *testing.T) {
 		{"our host tried", []half{{true, event.TCP, 50000, 443, event.SYN, 3, 120}}, event.ContactOut, event.High},
 		{"our host was answered", []half{{true, event.TCP, 50000, 4444, whole, 30, 9000}, {false, event.TCP, 4444, 50000, whole, 30, 90000}}, event.AnsweredOut, event.Critical},
 		{"our host was refused", []half{{true, event.TCP, 50000, 443, event.SYN, 1, 40}, {false, event.TCP, 443, 50000, event.RST | event.ACK, 1, 40}}, event.RefusedOut, event.Medium},
+		{"our host sent data, the answer was not seen", []half{{true, event.TCP, 50000, 443, whole, 9, 4000}}, event.AnsweredOut, event.Critical},
+		{"an ACK sweep", []half{{false, event.TCP, 50000, 443, event.ACK, 9, 360}}, event.ProbeIn, event.Low},
 		{"DNS query out and back", []half{{true, event.UDP, 34567, 53, 0, 1, 71}, {false, event.UDP, 53, 34567, 0, 1, 400}}, event.AnsweredOut, event.Critical},
 		{"a handshake and no more", []half{{false, event.TCP, 48928, 80, event.SYN | event.ACK, 2, 80}, {true, event.TCP, 80, 48928, event.SYN | event.ACK, 1, 44}}, event.ProbeIn, event.Low},
 	} {
@@ -111,8 +113,8 @@ func TestOneIncident(t *testing.T) {
 		got = append(got, fmt.Sprint(w.State, ", ", w.Severity, ", ", w.Why))
 	}
 	want := []string{
-		"opened, high, first traffic with this address", "escalated, critical, there is an answer now",
-		"escalated, critical, 71 times the bytes since it was last said", "closed, critical, quiet since then",
+		"opened, critical, first traffic with this address",
+		"escalated, critical, 233 times the bytes since it was last said", "closed, critical, quiet since then",
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("said\n%q, want\n%q", got, want)
