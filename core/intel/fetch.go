@@ -3,6 +3,7 @@ package intel
 import (
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -144,10 +145,57 @@ func (s *Set) fetch(ctx context.Context, l *list) (fresh bool, err error) {
 		return false, err
 	}
 	b, err := s.body(l, resp)
+	if err == nil && l.cfg.Format == "otx" {
+		b, err = s.pages(client, req, l, b)
+	}
 	if err != nil {
 		return false, err
 	}
 	return true, s.accept(l, b, resp)
+}
+
+// maxPages bounds how far the pages of one answer are followed.
+const maxPages = 1000
+
+// pages follows the pages of an OTX answer and gives all pulses as one document.
+func (s *Set) pages(client *http.Client, req *http.Request, l *list, first []byte) ([]byte, error) {
+	var page struct {
+		Results []json.RawMessage `json:"results"`
+		Next    string            `json:"next"`
+	}
+	if err := json.Unmarshal(first, &page); err != nil || page.Next == "" {
+		return first, nil // what it is instead, the parser says
+	}
+	all, size := page.Results, len(first)
+	for n := 1; page.Next != ""; n++ {
+		next, err := req.URL.Parse(page.Next)
+		if err != nil || next.Host != req.URL.Host || next.Scheme != req.URL.Scheme {
+			return nil, fmt.Errorf("its next page %q is on another server", clip(page.Next))
+		}
+		if n >= maxPages || int64(size) > s.sizeLimit(l) {
+			return nil, fmt.Errorf("it has more than %d pages or %d bytes; raise max_size if that is meant", n, size)
+		}
+		again := req.Clone(req.Context())
+		again.URL, again.Host = next, next.Host
+		resp, err := client.Do(again)
+		if err != nil {
+			return nil, err
+		}
+		b, err := s.body(l, resp)
+		resp.Body.Close()
+		if err == nil && resp.StatusCode != http.StatusOK {
+			err = fmt.Errorf("page %d: the server answered %s", n+1, resp.Status)
+		}
+		page.Results, page.Next = nil, ""
+		if err == nil {
+			err = json.Unmarshal(b, &page)
+		}
+		if err != nil {
+			return nil, err
+		}
+		all, size = append(all, page.Results...), size+len(b)
+	}
+	return json.Marshal(map[string]any{"results": all})
 }
 
 func keyHeader(l *list) string {
