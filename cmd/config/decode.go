@@ -99,6 +99,12 @@ func plain(message string) string {
 	if _, rest, ok := strings.Cut(message, "cannot unmarshal "); ok {
 		got, want, _ := strings.Cut(rest, " into Go struct field ")
 		_, typ, _ := strings.Cut(want, " of type ")
+		switch {
+		case strings.Contains(typ, "int"), strings.Contains(typ, "float"):
+			typ = "number"
+		case typ == "bool":
+			typ = "true or false"
+		}
 		return fmt.Sprintf("a %s stands here, expected a %s", got, typ)
 	}
 	return message
