@@ -2,7 +2,7 @@ package intel
 
 // Formats are all forms of lists, strict ones first, so that detection by content tries them in this order.
 func Formats() []Format {
-	return []Format{drop(), otx(), misp(), stix(), threatFox(), feodo(), urlhaus(), dshield(), table(), plain()}
+	return []Format{drop(), feodoJSON(), threatFoxJSON(), otx(), misp(), stix(), threatFox(), feodo(), urlhaus(), dshield(), table(), plain()}
 }
 
 // FormatNamed finds a format by its name.

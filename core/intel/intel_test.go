@@ -60,6 +60,15 @@ var samples = map[string]struct{ text, want string }{
 		"# Feodo\n\"first_seen_utc\",\"dst_ip\",\"dst_port\",\"c2_status\",\"last_online\",\"malware\"\n\"2026-01-01 00:00:00\",\"192.0.2.1\",\"8080\",\"online\",\"2026-01-02\",\"Dridex\"\n",
 		"192.0.2.1/32:8080(Dridex C2) |",
 	},
+	"feodo-json": {
+		`[{"ip_address":"192.0.2.1","port":443,"status":"online","malware":"Emotet","first_seen":"2026-01-01 00:00:00","last_online":"2026-01-02"}]`,
+		"192.0.2.1/32:443(Emotet C2) |",
+	},
+	"threatfox-json": {
+		`{"7":[{"ioc_value":"192.0.2.1:4444","ioc_type":"ip:port","threat_type":"botnet_cc","malware_printable":"QakBot","confidence_level":90,` +
+			`"first_seen_utc":"2026-01-01 00:00:00","last_seen_utc":null,"tags":"a,b"}],"8":[{"ioc_value":"evil.example","threat_type":"payload_delivery"}]}`,
+		"192.0.2.1/32:4444(QakBot C2,90) evil.example(payload delivery) |",
+	},
 	"urlhaus": {
 		"# id,dateadded,url,url_status,last_online,threat,tags,urlhaus_link,reporter\n" +
 			`"1","2026-01-01 00:00:00","http://192.0.2.1/bin.sh","online","","malware_download","elf","https://urlhaus.example/url/1/","x"` + "\n",
@@ -125,7 +134,7 @@ func TestFormats(t *testing.T) {
 }
 
 func TestHalfJSONIsAnError(t *testing.T) {
-	for _, name := range []string{"otx", "misp", "stix"} {
+	for _, name := range []string{"otx", "misp", "stix", "feodo-json", "threatfox-json"} {
 		f, _ := FormatNamed(name)
 		if _, err := parse(f, samples[name].text[:len(samples[name].text)-3]); err == nil {
 			t.Errorf("%s: half a document was taken", name)

@@ -25,7 +25,7 @@ type ListConfig struct {
 	Name       string         `yaml:"name" doc:"What warnings call it."`
 	File       string         `yaml:"file" doc:"A local file; it is read again when it changes."`
 	URL        string         `yaml:"url" doc:"Where to fetch it from, by http or https."`
-	Format     string         `yaml:"format" doc:"plain, csv, otx, spamhaus, dshield, threatfox, feodo, urlhaus, misp or stix; found by content when left out."`
+	Format     string         `yaml:"format" doc:"plain, csv, otx, spamhaus, dshield, threatfox, threatfox-json, feodo, feodo-json, urlhaus, misp or stix; found by content when left out."`
 	KeyFile    string         `yaml:"key_file" doc:"File with the key that the server asks for."`
 	KeyHeader  string         `yaml:"key_header" doc:"Header that carries the key; X-OTX-API-KEY for OTX by default."`
 	Refresh    human.Duration `yaml:"refresh" doc:"How often to fetch; never below the floor of the list's publisher."`
