@@ -71,6 +71,10 @@ func awaitReload(hup <-chan os.Signal, done <-chan error, path string, log *slog
 			return nil, err
 		case <-hup:
 			next, err := loadOrDefault(path)
+			if err == nil {
+				// What only wiring finds, as a missing file of exceptions, is found before the old one ends.
+				_, _, _, err = watch(&next, log, nil, nil)
+			}
 			if err != nil {
 				log.Error("the configuration is not reloaded; the old one goes on", "error", err)
 				continue

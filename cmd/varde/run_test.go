@@ -102,6 +102,12 @@ func TestReload(t *testing.T) {
 	if !ready(first)() {
 		t.Error("the old configuration does not run any more")
 	}
+	write(good(second) + "allow: {warninglists: [/nonexistent/list.json]}\n")
+	hup()
+	waitFor(t, "a word about the missing file", log.has("/nonexistent/list.json"))
+	if !ready(first)() {
+		t.Error("the old configuration does not run any more")
+	}
 	write(good(second))
 	hup()
 	waitFor(t, "the new configuration", ready(second))
