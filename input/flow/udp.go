@@ -91,7 +91,8 @@ type receiver struct {
 // maxDrain bounds the batches that are still read after the end was asked for: more than a buffer of 32 MiB holds.
 const maxDrain = 512
 
-// run reads until ctx ends. Go's poller waits for the socket; each wake-up reads a batch without blocking.
+// run reads until ctx ends. Go's poller waits for the socket. One call of Read spans all of that: a batch that is
+// not full has emptied the socket, and whatever arrives from then on wakes the poller again.
 func (rx *receiver) run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { rx.conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -99,23 +100,23 @@ func (rx *receiver) run(ctx context.Context) error {
 	if err != nil {
 		return rx.wrap(err)
 	}
-	n, errno := 0, syscall.Errno(0)
-	poll := func(fd uintptr) bool {
-		n, errno = rx.b.read(fd)
-		return errno != unix.EAGAIN
-	}
-	for {
-		if err := raw.Read(poll); err != nil {
-			if ctx.Err() == nil {
-				return rx.wrap(err)
+	var errno syscall.Errno
+	err = raw.Read(func(fd uintptr) (done bool) {
+		for n := batch; n == batch && ctx.Err() == nil; {
+			if n, errno = rx.b.read(fd); errno != 0 {
+				return errno != unix.EAGAIN
 			}
-			return rx.wrap(raw.Control(rx.drain))
+			rx.take(n)
 		}
-		if errno != 0 {
-			return rx.wrap(errno)
-		}
-		rx.take(n)
+		return ctx.Err() != nil
+	})
+	switch {
+	case ctx.Err() != nil:
+		return rx.wrap(raw.Control(rx.drain))
+	case err != nil:
+		return rx.wrap(err)
 	}
+	return rx.wrap(errno)
 }
 
 func (rx *receiver) wrap(err error) error {
