@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/term"
@@ -14,68 +15,107 @@ import (
 
 // ConsoleConfig writes warnings to standard output.
 type ConsoleConfig struct {
-	Format string `yaml:"format" doc:"line (the default), classic or json."`
-}
-
-// FileConfig appends warnings to a file.
-type FileConfig struct {
-	Path   string `yaml:"path" doc:"Where to; it is opened anew when it was renamed or removed."`
-	Format string `yaml:"format" doc:"json (the default), line or classic."`
+	Format string `yaml:"format" doc:"line (the default), compact, classic or json."`
+	Zone   string `yaml:"zone" doc:"Time zone of the times, such as UTC or Europe/Oslo; that of this machine by default."`
 }
 
 // Check says which value is impossible.
-func (c *ConsoleConfig) Check() error { return checkFormat(c.Format) }
-
-// Check says which value is impossible.
-func (c *FileConfig) Check() error {
-	if c.Path == "" {
-		return fmt.Errorf("a file needs a path")
+func (c *ConsoleConfig) Check() error {
+	if _, err := zone(c.Zone); err != nil {
+		return err
 	}
-	return checkFormat(c.Format)
+	return checkFormat(c.Format, formats)
 }
 
-func checkFormat(f string) error {
-	switch f {
-	case "", "line", "classic", "json":
+// formats are the forms of a warning, the default first.
+const formats = "line, compact, classic or json"
+
+func checkFormat(f, known string) error {
+	if f == "" || slices.Contains([]string{"line", "compact", "classic", "json"}, f) {
 		return nil
 	}
-	return fmt.Errorf("format %q: use line, classic or json", f)
+	return fmt.Errorf("format %q: use %s", f, known)
+}
+
+// zone is a time zone by name; none is that of this machine.
+func zone(name string) (*time.Location, error) {
+	if name == "" {
+		return time.Local, nil
+	}
+	z, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, fmt.Errorf("zone %q: use UTC or a name such as Europe/Oslo", name)
+	}
+	return z, nil
 }
 
 // Append appends a warning in the format of that name.
 func Append(b []byte, w *event.Warning, format string, look Look) []byte {
 	switch format {
 	case "classic":
-		return AppendClassic(b, w, zoneOf(look))
+		return AppendClassic(b, w, look.zone())
+	case "compact":
+		b = event.Stamp(w.Time).In(look.zone()).AppendFormat(b, time.RFC3339)
+		return append(appendCompact(append(b, ' '), w, len(w.Evidence)), '\n')
 	case "json":
-		return append(w.AppendJSON(b, time.Now().UnixNano()), '\n')
+		return append(w.AppendJSON(b, w.Time), '\n')
 	}
 	return AppendLine(b, w, look)
 }
 
-func zoneOf(look Look) *time.Location {
-	if look.Zone == nil {
-		return time.Local
-	}
-	return look.Zone
-}
-
-type console struct {
-	format string
-	look   Look
-	to     io.Writer
-}
-
-func newConsole(c ConsoleConfig, to *os.File) (event.Sayer, error) {
-	return &console{c.Format, LookFor(to), to}, c.Check()
-}
-
-// LookFor is short and coloured on a terminal, unless NO_COLOR is set, and dated elsewhere.
+// LookFor is short, coloured and as wide as the window on a terminal, and dated elsewhere. NO_COLOR and TERM=dumb turn
+// colours off.
 func LookFor(f *os.File) Look {
 	if !term.IsTerminal(int(f.Fd())) {
 		return Look{Dated: true}
 	}
-	return Look{Colour: os.Getenv("NO_COLOR") == ""}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		width = 0
+	}
+	return Look{Colour: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb", Width: width}
+}
+
+// Printer writes warnings one after the other. Where times stand without their date, it names day and zone before the
+// first and wherever they change.
+type Printer struct {
+	format string
+	day    string
+}
+
+// NewPrinter makes a Printer for the format of that name.
+func NewPrinter(format string) *Printer { return &Printer{format: format} }
+
+// Append appends a warning and what has to stand before it.
+func (p *Printer) Append(b []byte, w *event.Warning, look Look) []byte {
+	if (p.format == "" || p.format == "line") && !look.Dated {
+		day := string(appendDay(nil, event.Stamp(w.Time).In(look.zone())))
+		if day != p.day {
+			p.day = day
+			b = append(b, day...)
+		}
+	}
+	return Append(b, w, p.format, look)
+}
+
+type console struct {
+	to      io.Writer
+	look    func() Look
+	printer *Printer
+	buf     []byte
+}
+
+func newConsole(c ConsoleConfig, to *os.File) (event.Sayer, error) {
+	in, err := zone(c.Zone)
+	if err != nil {
+		return nil, err
+	}
+	look := func() Look {
+		l := LookFor(to) // each time, since windows are resized
+		l.Zone = in
+		return l
+	}
+	return &console{to: to, look: look, printer: NewPrinter(c.Format)}, c.Check()
 }
 
 // Name is console.
@@ -83,44 +123,7 @@ func (c *console) Name() string { return "console" }
 
 // Say writes the warning.
 func (c *console) Say(_ context.Context, w event.Warning) error {
-	_, err := c.to.Write(Append(nil, &w, c.format, c.look))
-	return err
-}
-
-type file struct {
-	FileConfig
-	f    *os.File
-	stat os.FileInfo
-}
-
-func newFile(c FileConfig) (event.Sayer, error) {
-	if c.Format == "" {
-		c.Format = "json"
-	}
-	return &file{FileConfig: c}, c.Check()
-}
-
-// Name is file.
-func (f *file) Name() string { return "file" }
-
-// Say appends the warning, to a new file where the old one was rotated away.
-func (f *file) Say(_ context.Context, w event.Warning) error {
-	if f.f != nil {
-		if now, err := os.Stat(f.Path); err != nil || !os.SameFile(now, f.stat) {
-			f.f.Close()
-			f.f = nil
-		}
-	}
-	if f.f == nil {
-		opened, err := os.OpenFile(f.Path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
-		if err != nil {
-			return err
-		}
-		f.f = opened
-		if f.stat, err = opened.Stat(); err != nil {
-			return err
-		}
-	}
-	_, err := f.f.Write(Append(nil, &w, f.Format, Look{Dated: true}))
+	c.buf = c.printer.Append(c.buf[:0], &w, c.look())
+	_, err := c.to.Write(c.buf)
 	return err
 }

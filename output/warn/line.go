@@ -2,7 +2,6 @@ package warn
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -11,188 +10,223 @@ import (
 	"varde/event/human"
 )
 
-// shownEvidence is how many entries the default line tells; JSON has all.
-const shownEvidence = 3
+// Bounds of the default line; JSON has everything.
+const (
+	shownEvidence = 3
+	maxName       = 80  // characters of a list's name for an entry
+	maxHost       = 48  // characters of a host, exporter or list
+	maxWhy        = 400 // characters of the reason
+	maxURL        = 500
+)
+
+// severityColumn is where the severity stands when the sentence leaves room for it.
+const severityColumn = 82
 
 // Look says how the default line is written.
 type Look struct {
 	Zone   *time.Location // nil is local time
-	Dated  bool           // every line begins with its date and zone
+	Dated  bool           // every warning begins with its date and zone, as in files
 	Colour bool           // for terminals
+	Width  int            // columns to wrap at, 0 for none
 }
 
-// AppendLine appends a warning as three lines for people: what happened, what is known of the address, and how it
-// came to us.
+func (l *Look) zone() *time.Location {
+	if l.Zone == nil {
+		return time.Local
+	}
+	return l.Zone
+}
+
+func (l *Look) layout() string {
+	if l.Dated {
+		return time.RFC3339
+	}
+	return time.TimeOnly
+}
+
+// AppendLine appends a warning as a block for people: what happened and how bad it is; why it is said again; what the
+// lists know and how much went each way; who saw it and when; where to read on. Hostile text cannot leave its place.
 func AppendLine(b []byte, w *event.Warning, look Look) []byte {
-	zone := look.Zone
-	if zone == nil {
-		zone = time.Local
+	stamp := event.Stamp(w.Time).In(look.zone()).Format(look.layout())
+	p := page{b: b, indent: len(stamp) + 2}
+	if look.Width > 0 {
+		p.width = max(look.Width, narrowest)
 	}
-	at, layout := event.Stamp(w.Time).In(zone), "15:04:05"
-	if look.Dated {
-		layout = time.RFC3339
+	p.headline(stamp, w, look)
+	if why := news(w); why != "" {
+		p.words(why)
 	}
-	stamp := at.Format(layout)
-	indent := strings.Repeat(" ", len(stamp)+2)
-	head := fmt.Sprintf("%-8s  %s", direction(w), sentence(w))
-	b = append(append(b, stamp...), "  "...)
-	b = append(b, paint(look, w.Severity, fmt.Sprintf("%-72s  %s", head, w.Severity))...)
-	b = append(b, '\n')
-	if text := evidence(w); text != "" {
-		b = append(append(append(b, indent...), text...), '\n')
+	p.facts(append(evidence(w, shownEvidence), traffic(w, look)...))
+	p.facts(origin(w))
+	for _, url := range urls(w, shownEvidence) {
+		p.line(url)
 	}
-	b = append(append(append(b, indent...), traffic(w, zone)...), '\n')
-	if w.State != event.Opened && w.Why != "" || strings.Contains(w.Why, ";") {
-		b = append(append(append(b, indent...), human.Safe(w.Why)...), '\n')
-	}
-	return b
+	return p.b
 }
 
+// headline is the line that has to be understood without the others.
+func (p *page) headline(stamp string, w *event.Warning, look Look) {
+	severity := w.Severity.String()
+	label := fmt.Sprintf("%-8s", direction(w))
+	inner := p.indent + columns(label) + 2
+	lines := p.wrap(sentence(w), inner, len(severity)+2)
+	column := severityColumn + len(stamp) - len(time.TimeOnly)
+	if p.width > 0 {
+		column = min(column, p.width-len(severity))
+	}
+	gap := max(column-inner-columns(lines[0]), 2)
+	p.b = append(append(p.b, stamp...), "  "...)
+	p.b = append(append(p.b, paint(look, w.Severity, label)...), "  "...)
+	p.b = append(append(p.b, lines[0]...), spaces(gap)...)
+	p.b = append(append(p.b, paint(look, w.Severity, severity)...), '\n')
+	for _, more := range lines[1:] {
+		p.b = append(append(append(p.b, spaces(inner)...), more...), '\n')
+	}
+}
+
+// paint colours a text by severity (ECMA-48 SGR), where colour is wanted.
 func paint(look Look, s event.Severity, text string) string {
 	if !look.Colour {
 		return text
 	}
-	code := map[event.Severity]string{event.Critical: "1;31", event.High: "31", event.Medium: "33", event.Low: "36"}[s]
-	if code == "" {
-		return text
+	code := "2"
+	switch s {
+	case event.Critical:
+		code = "1;31"
+	case event.High:
+		code = "31"
+	case event.Medium:
+		code = "33"
+	case event.Low:
+		code = "36"
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-func direction(w *event.Warning) string {
-	switch w.Verdict {
-	case event.AnsweredOut, event.ContactOut, event.RefusedOut:
-		return "OUTBOUND"
-	case event.AnsweredIn, event.ProbeIn, event.RefusedIn:
-		return "INBOUND"
-	case event.Passing:
-		return "PASSING"
+// appendDay appends a line that names the day and the zone of the times below it.
+func appendDay(b []byte, t time.Time) []byte {
+	b = t.AppendFormat(b, "Monday, 2 January 2006, times in ")
+	if name, _ := t.Zone(); name != "UTC" && name != "" && name[0] != '+' && name[0] != '-' {
+		b = append(append(b, name...), ", "...)
 	}
-	return "TRAFFIC"
+	return append(t.AppendFormat(b, "UTC-07:00"), '\n')
 }
 
-// sentence says who did what with whom.
-func sentence(w *event.Warning) string {
-	own, foreign := endpoint(w, &w.Own), endpoint(w, &w.Foreign)
-	if w.State == event.Closed {
-		return "quiet now: " + own + " and " + foreign + ", " + w.Verdict.String()
-	}
-	switch w.Verdict {
-	case event.AnsweredOut:
-		return own + " answered by " + foreign
-	case event.ContactOut:
-		return own + " tried " + foreign
-	case event.RefusedOut:
-		return own + " refused by " + foreign
-	case event.AnsweredIn:
-		return own + " answered " + foreign
-	case event.ProbeIn:
-		return own + " probed by " + foreign
-	case event.RefusedIn:
-		return own + " refused " + foreign
-	case event.ReplyOnly:
-		return own + " and " + foreign + ", only the reply was seen"
-	}
-	return own + " and " + foreign
-}
-
-func endpoint(w *event.Warning, e *event.Endpoint) string {
-	addr := e.Addr.String()
-	if e.Port != 0 {
-		addr = netip.AddrPortFrom(e.Addr, e.Port).String() + "/" + event.ProtoName(w.Proto)
-	} else if w.Event.HasICMP && e == &w.Foreign {
-		addr += " (" + event.ICMPName(w.Event.Proto, w.Event.ICMPType, w.Event.ICMPCode) + ")"
-	}
-	if e.Name != "" {
-		return human.Safe(e.Name) + " (" + addr + ")"
-	}
-	return addr
-}
-
-// evidence tells the strongest entries, each list with what it says.
-func evidence(w *event.Warning) string {
+// traffic tells how much went each way, and since when.
+func traffic(w *event.Warning, look Look) []string {
 	var parts []string
-	for i := range w.Evidence[:min(len(w.Evidence), shownEvidence)] {
-		v := &w.Evidence[i]
-		s := human.Safe(v.List) + ": "
-		if v.Name != "" {
-			s += fmt.Sprintf("%q", human.Safe(v.Name))
-		} else {
-			s += v.String()
-		}
-		if v.Info {
-			s += " (a role, not a threat)"
-		} else if v.Confidence > 0 {
-			s += fmt.Sprintf(" confidence %d", v.Confidence)
-		}
-		if v.PortMiss {
-			s += fmt.Sprintf(", listed for port %d", v.Port)
-		}
-		if v.Downgraded {
-			s += ", downgraded by an exception"
-		}
-		if v.Seen != 0 && w.Time > v.Seen {
-			s += ", seen " + human.Span(time.Duration(w.Time-v.Seen)) + " ago"
-		}
-		parts = append(parts, s)
+	if w.Count > 0 {
+		parts = append(parts, plural(w.Count, noun(w)))
 	}
-	if more := len(w.Evidence) - shownEvidence; more > 0 {
-		parts = append(parts, fmt.Sprintf("and %d more", more))
-	}
-	return strings.Join(parts, " · ")
-}
-
-// traffic tells how much went each way, and how it was exported and matched.
-func traffic(w *event.Warning, zone *time.Location) string {
-	about := ""
+	about, rate := "", ""
 	if w.Sampling > 1 {
-		about = "~"
+		about, rate = "~", fmt.Sprintf(" (1:%d)", w.Sampling)
 	}
-	noun := "flows"
-	if w.Count == 1 {
-		noun = "flow"
-	}
-	s := fmt.Sprintf("%s %s, %s%s out, %s%s in", human.Count(w.Count), noun, about, human.Bytes(w.BytesOut), about, human.Bytes(w.BytesIn))
-	if w.Sampling > 1 {
-		s += fmt.Sprintf(" (1:%d)", w.Sampling)
+	switch {
+	case w.BytesOut|w.BytesIn|w.PacketsOut|w.PacketsIn != 0 || w.Event.Kind == event.Flow:
+		parts = append(parts, about+human.Bytes(w.BytesOut)+" out", about+human.Bytes(w.BytesIn)+" in"+rate)
+	case w.Count > 0:
+		parts = append(parts, "bytes not told")
 	}
 	if w.First != 0 {
-		s += ", since " + event.Stamp(w.First).In(zone).Format("15:04:05")
+		parts = append(parts, period(w, look))
 	}
-	if w.Event.Exporter != "" {
-		s += " · " + human.Safe(w.Event.Exporter)
-	}
-	if w.ExportLag > 0 {
-		s += " · exported +" + human.Span(w.ExportLag)
-	}
-	if w.MatchLag > 0 {
-		s += ", matched +" + human.Span(w.MatchLag)
-	}
-	return s
+	return []string{strings.Join(parts, ", ")}
 }
 
-// AppendClassic appends a warning in the form of the script that varde grew out of: one line for the flow, an
-// indented URL for each evidence, and a blank line.
-func AppendClassic(b []byte, w *event.Warning, zone *time.Location) []byte {
+// period is from when to when: since the beginning while it lasts, both once it is over.
+func period(w *event.Warning, look Look) string {
+	zone := look.zone()
+	stamp := func(ns int64) string {
+		t, layout := event.Stamp(ns).In(zone), look.layout()
+		if now := event.Stamp(w.Time).In(zone); !look.Dated && (t.YearDay() != now.YearDay() || t.Year() != now.Year()) {
+			layout = time.DateTime
+		}
+		return t.Format(layout)
+	}
+	if w.State != event.Closed {
+		return "since " + stamp(w.First)
+	}
+	return "from " + stamp(w.First) + " to " + stamp(w.Last) + " (" + human.Span(time.Duration(max(w.Last-w.First, 0))) + ")"
+}
+
+// noun is what a warning counts.
+func noun(w *event.Warning) string {
+	switch w.Event.Kind {
+	case event.Flow:
+		return "flow"
+	case event.Probe:
+		return "probe"
+	case event.Connect, event.Close:
+		return "session"
+	case event.Login:
+		return "login"
+	case event.Command:
+		return "command"
+	case event.Tunnel:
+		return "tunnel request"
+	case event.Payload:
+		return "payload"
+	case event.File:
+		return "file"
+	case event.Mail:
+		return "mail"
+	}
+	return "event"
+}
+
+func plural(n uint64, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return human.Count(n) + " " + noun
+}
+
+// origin tells who saw it, where it entered and left, whose the foreign address is, and how late we are.
+func origin(w *event.Warning) []string {
 	e := &w.Event
-	b = event.Stamp(max(e.End, e.Time, 1)).In(zone).AppendFormat(b, "2006-01-02 15:04:05")
-	if e.HasICMP {
-		b = fmt.Appendf(b, " : %s -> %s (%s)\n", e.Src, e.Dst, event.ICMPName(e.Proto, e.ICMPType, e.ICMPCode))
-	} else {
-		b = fmt.Appendf(b, " : %s -> %s (%s)\n", netip.AddrPortFrom(e.Src, e.SrcPort), netip.AddrPortFrom(e.Dst, e.DstPort),
-			strings.ToUpper(event.ProtoName(e.Proto)))
+	seen := host(e.Exporter)
+	if in, out := port(e.InIf, e.InIndex), port(e.OutIf, e.OutIndex); seen != "" && (in != "" || out != "") {
+		seen += " (" + strings.Trim(in+" → "+out, " ") + ")"
 	}
-	var said []string
-	for i := range w.Evidence {
-		v := &w.Evidence[i]
-		text := v.URL
-		if text == "" {
-			text = v.List + " " + v.String()
-		}
-		if !slices.Contains(said, text) {
-			said = append(said, text)
-			b = append(human.AppendSafe(append(b, ' '), text), '\n')
+	var whose []string
+	if e.Country != "" {
+		whose = append(whose, short(human.Safe(e.Country), maxHost))
+	}
+	if e.ASN != 0 {
+		whose = append(whose, fmt.Sprintf("AS%d", e.ASN))
+	}
+	var lag []string
+	if w.ExportLag > 0 {
+		lag = append(lag, "exported +"+human.Span(w.ExportLag))
+	}
+	if w.MatchLag > 0 {
+		lag = append(lag, "matched +"+human.Span(w.MatchLag))
+	}
+	return []string{seen, strings.Join(whose, " "), strings.Join(lag, ", ")}
+}
+
+// port is an interface of the exporter as people know it.
+func port(name string, index uint32) string {
+	if name != "" {
+		return host(name)
+	}
+	if index != 0 {
+		return fmt.Sprintf("if %d", index)
+	}
+	return ""
+}
+
+func host(s string) string { return short(human.Safe(s), maxHost) }
+
+// urls are where a person can read on about the entries that are shown.
+func urls(w *event.Warning, most int) []string {
+	var out []string
+	for i := range w.Evidence[:min(len(w.Evidence), most)] {
+		u := w.Evidence[i].URL
+		if u = short(human.Safe(u), maxURL); u != "" && !slices.Contains(out, u) {
+			out = append(out, u)
 		}
 	}
-	return append(b, '\n')
+	return out
 }
