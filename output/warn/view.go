@@ -59,13 +59,22 @@ func view(w *event.Warning) (map[string]any, error) {
 		detail[p.Key] = p.Value
 	}
 	out["event"].(map[string]any)["detail"] = detail
+	entries, _ := out["evidence"].([]any)
+	for i := range entries {
+		if known, ok := entries[i].(map[string]any); ok {
+			full := map[string]any{"name": "", "url": "", "confidence": "", "tags": []any{}, "seen": "", "age": ""}
+			maps.Copy(full, known)
+			entries[i] = full
+		}
+	}
 	out["text"] = string(AppendLine(nil, w, Look{Zone: time.UTC, Dated: true}))
 	out["compact"] = string(appendCompact(nil, w, len(w.Evidence)))
 	out["sentence"] = sentence(w)
 	return out, nil
 }
 
-// parseTemplate reads a template and tries it, so that a wrong name is an error at the start.
+// parseTemplate reads a template and tries it, so that a wrong name is an error at the start and not when it matters. So
+// is to rely on what a warning may lack, as its evidence.
 func parseTemplate(name, text string) (*template.Template, error) {
 	t, err := template.New(name).Option("missingkey=error").Funcs(template.FuncMap{
 		"json":  toJSON,
@@ -76,8 +85,10 @@ func parseTemplate(name, text string) (*template.Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := render(t, &event.Warning{Time: 1, Own: event.Endpoint{Port: 1}}); err != nil {
-		return nil, err
+	for _, w := range []event.Warning{{Time: 1, Evidence: []event.Evidence{{}}}, {Time: 1}} {
+		if _, err := render(t, &w); err != nil {
+			return nil, err
+		}
 	}
 	return t, nil
 }
