@@ -1,6 +1,7 @@
 package warn
 
 import (
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -14,7 +15,7 @@ import (
 func appendCompact(b []byte, w *event.Warning, most int) []byte {
 	b = append(append(b, direction(w)...), ' ')
 	b = append(append(b, w.Severity.String()...), ": "...)
-	b = append(append(b, sentence(w)...), " |"...)
+	b = append(append(b, noField.Replace(sentence(w))...), " |"...)
 	for _, p := range fields(w, most) {
 		b = append(append(append(b, ' '), p.Key...), '=')
 		b = appendValue(b, p.Value)
@@ -22,7 +23,11 @@ func appendCompact(b []byte, w *event.Warning, most int) []byte {
 	return b
 }
 
-// fields are what structured data and the compact line tell, in this order; empty ones are left out.
+// noField keeps a name in the sentence from looking like a field to whoever searches the line for the first match.
+var noField = strings.NewReplacer("=", ":", "|", "/")
+
+// fields are what structured data and the compact line tell, in this order; empty ones are left out. What strangers can
+// choose stands behind everything that they cannot, for those who search for the first match.
 func fields(w *event.Warning, most int) []event.Pair {
 	var out event.Detail
 	text := func(key, value string) { out.Set(key, human.Safe(value)) }
@@ -31,18 +36,19 @@ func fields(w *event.Warning, most int) []event.Pair {
 			out.Set(key, strconv.FormatUint(n, 10))
 		}
 	}
+	addr := func(key string, a netip.Addr) {
+		if a.IsValid() {
+			text(key, a.String())
+		}
+	}
 	text("id", host(w.ID))
 	text("rule", host(w.Rule))
 	text("state", w.State.String())
 	text("severity", w.Severity.String())
 	text("verdict", w.Verdict.String())
 	e := &w.Event
-	if e.Src.IsValid() {
-		text("src", e.Src.String())
-	}
-	if e.Dst.IsValid() {
-		text("dst", e.Dst.String())
-	}
+	addr("src", e.Src)
+	addr("dst", e.Dst)
 	if hasPorts(e.Proto) {
 		number("sport", uint64(e.SrcPort))
 		number("dport", uint64(e.DstPort))
@@ -52,20 +58,16 @@ func fields(w *event.Warning, most int) []event.Pair {
 		out.Set("icmp_code", strconv.Itoa(int(e.ICMPCode)))
 	}
 	number("proto", uint64(e.Proto))
-	if w.Own.Addr.IsValid() {
-		text("own", w.Own.Addr.String())
-	}
-	text("own_name", host(w.Own.Name))
-	if w.Foreign.Addr.IsValid() {
-		text("foreign", w.Foreign.Addr.String())
-	}
-	text("foreign_name", host(w.Foreign.Name))
+	addr("own", w.Own.Addr)
+	addr("foreign", w.Foreign.Addr)
 	number("count", w.Count)
 	out.Set("bytes_out", strconv.FormatUint(w.BytesOut, 10))
 	out.Set("bytes_in", strconv.FormatUint(w.BytesIn, 10))
 	number("sampling", uint64(w.Sampling))
-	text("exporter", host(e.Exporter))
 	evidenceFields(&out, w, min(most, len(w.Evidence)))
+	text("own_name", host(w.Own.Name))
+	text("foreign_name", host(w.Foreign.Name))
+	text("exporter", host(e.Exporter))
 	text("why", short(human.Safe(w.Why), maxWhy))
 	return out
 }
@@ -81,12 +83,12 @@ func evidenceFields(out *event.Detail, w *event.Warning, most int) {
 	}
 	first := &w.Evidence[0]
 	out.Set("lists", strings.Join(lists, ","))
-	out.Set("entry", short(human.Safe(first.String()), maxName))
-	out.Set("name", short(human.Safe(first.Name), maxName))
-	out.Set("url", short(human.Safe(first.URL), maxURL))
 	if first.Confidence > 0 {
 		out.Set("confidence", strconv.Itoa(int(first.Confidence)))
 	}
+	out.Set("entry", short(human.Safe(first.String()), maxName))
+	out.Set("name", short(human.Safe(first.Name), maxName))
+	out.Set("url", short(human.Safe(first.URL), maxURL))
 }
 
 func appendNew(list []string, s string) []string {

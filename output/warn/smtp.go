@@ -84,7 +84,10 @@ func (m *mailer) greet(c *smtp.Client, host string) error {
 
 // logIn takes PLAIN, or LOGIN where a server knows nothing else; neither goes over the network in the clear.
 func (m *mailer) logIn(c *smtp.Client, host, password string) error {
-	_, known := c.Extension("AUTH")
+	offered, known := c.Extension("AUTH")
+	if !offered {
+		return fmt.Errorf("log in as %s: the server offers no login", m.Username)
+	}
 	mechanisms := strings.Fields(strings.ToUpper(known))
 	auth := smtp.PlainAuth("", m.Username, password, host)
 	plain := false

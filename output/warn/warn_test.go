@@ -104,6 +104,9 @@ func ids(t *testing.T, path string) []string {
 	}
 	var out []string
 	for line := range strings.Lines(string(b)) {
+		if !strings.HasSuffix(line, "\n") {
+			break // still being written
+		}
 		var w struct{ ID string }
 		if err := json.Unmarshal([]byte(line), &w); err != nil {
 			t.Fatalf("%v in %q", err, line)
