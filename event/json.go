@@ -58,11 +58,16 @@ func (e *Event) AppendJSON(b []byte) []byte {
 	o.nonzero("asn", uint64(e.ASN))
 	if len(e.Detail) > 0 {
 		o.key("detail")
-		d := object{append(o.b, '{')}
-		for _, p := range e.Detail {
-			d.text(p.Key, p.Value)
-		}
-		o.b = append(d.b, '}')
+		o.b = e.Detail.AppendJSON(o.b)
+	}
+	return append(o.b, '}')
+}
+
+// AppendJSON appends d as one JSON object of strings, in its order.
+func (d Detail) AppendJSON(b []byte) []byte {
+	o := object{append(b, '{')}
+	for _, p := range d {
+		o.text(p.Key, p.Value)
 	}
 	return append(o.b, '}')
 }

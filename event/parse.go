@@ -44,7 +44,7 @@ type wireEvent struct {
 	Count       uint32     `json:"count"`
 	Country     string     `json:"country"`
 	ASN         uint32     `json:"asn"`
-	Detail      wireDetail `json:"detail"`
+	Detail      Detail `json:"detail"`
 }
 
 // ParseJSON reads one object as AppendJSON writes it into e. Unknown keys are ignored, so that newer sensors can
@@ -96,11 +96,8 @@ func (e *Event) fromWire(w *wireEvent) error {
 	return nil
 }
 
-// wireDetail keeps the order of a JSON object's texts.
-type wireDetail []Pair
-
-// UnmarshalJSON reads an object of strings in its order.
-func (d *wireDetail) UnmarshalJSON(b []byte) error {
+// UnmarshalJSON appends the texts of a JSON object of strings in its order.
+func (d *Detail) UnmarshalJSON(b []byte) error {
 	var texts map[string]string
 	if err := json.Unmarshal(b, &texts); err != nil {
 		return fmt.Errorf("detail: %w", err)
