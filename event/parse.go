@@ -44,7 +44,7 @@ type wireEvent struct {
 	Count       uint32     `json:"count"`
 	Country     string     `json:"country"`
 	ASN         uint32     `json:"asn"`
-	Detail      Detail `json:"detail"`
+	Detail      Detail     `json:"detail"`
 }
 
 // ParseJSON reads one object as AppendJSON writes it into e. Unknown keys are ignored, so that newer sensors can
