@@ -6,7 +6,8 @@ import (
 	"varde/event"
 )
 
-// Expr is a filter: And, Or, Not or one of the conditions below. A nil Expr is true.
+// Expr is a filter: And, Or, Not or one of the conditions below. A nil Expr is true. Match is the exact meaning: a
+// condition about something that an event does not have is false, so Not of it is true.
 type Expr interface{ expr() }
 
 // And is true where all of its parts are; an empty one is true.
@@ -21,7 +22,9 @@ type Not struct{ Of Expr }
 // End says which end of an event a condition is about.
 type End uint8
 
-// The ends. Either asks for at least one of source and destination; translated addresses count only for NATEnd.
+// The ends. Either asks for at least one of source and destination, so Not of it asks that neither is so. OwnEnd is
+// whichever of them event.Side marks as ours, ForeignEnd whichever it does not; both may be either. NATEnd is at least one
+// of the translated addresses, which count nowhere else.
 const (
 	Either End = iota
 	SrcEnd
@@ -31,14 +34,14 @@ const (
 	NATEnd
 )
 
-// Net is true where the address of the end is in the prefix.
+// Net is true where the address of the end is in the prefix; no IPv4 address is in a prefix of IPv6.
 type Net struct {
 	End    End
 	Prefix netip.Prefix
 }
 
 // Nets is true where the address of the end is in any of the prefixes; Name is what the filter called them, as
-// "list NAME", and Prefixes are filled in by whoever knows the lists.
+// "in list NAME". Resolve fills in Prefixes: masked, sorted and none within another, which Match relies on.
 type Nets struct {
 	End      End
 	Name     string
@@ -57,7 +60,8 @@ const (
 	AtLeast
 )
 
-// Port is true where the port of the end (Either, SrcEnd, DstEnd) compares so.
+// Port is true where the port of the end (Either, SrcEnd, DstEnd) compares so. Events without ports (see HasPort) never
+// compare, whatever stands in SrcPort and DstPort.
 type Port struct {
 	End   End
 	Op    Op
@@ -65,19 +69,25 @@ type Port struct {
 }
 
 // Number compares a number field: FieldProto, FieldICMPType, FieldICMPCode, FieldPackets, FieldBytes, FieldCount,
-// FieldSampling, FieldASN, FieldDuration (in nanoseconds), FieldPacketRate, FieldBitRate, FieldPacketSize. Events that do not have the field (ICMPType of TCP, rates of no
-// duration) never compare.
+// FieldSampling, FieldASN, FieldDuration (in nanoseconds), FieldPacketRate, FieldBitRate, FieldPacketSize. Events that do
+// not have the field (ICMP type of TCP, AS not looked up, rates of no duration, size of no packets) never compare.
+//
+// Packets and bytes are scaled and of both directions, saturating; count is Hits; an unknown sampling rate is 1.
+// A duration is whole microseconds from Time to Last. Rates and sizes are rounded down to whole numbers.
 type Number struct {
 	Field Field
 	Op    Op
 	Value uint64
 }
 
-// Flags is true for TCP events whose flags hold all of Set.
+// Flags is true for TCP events whose flags, those of the forward direction, hold all of Set.
 type Flags struct{ Set uint8 }
 
 // Text is true where a text field (FieldSource, FieldExporter, FieldSession, FieldInIf, FieldOutIf, FieldRule,
-// FieldCountry, FieldList) is the value, without regard to case; with Part, where it contains it.
+// FieldCountry, FieldList) is the value, without regard to case; with Part, where it contains it. Case is that of
+// unicode.ToLower, character by character, as lower() of SQL has it. An interface without a name is its ifIndex. Of
+// several lists one is enough. An event without the field has the empty text, except that no list is no text at all
+// unless the value is empty and Part is not set.
 type Text struct {
 	Field Field
 	Value string
@@ -90,7 +100,8 @@ type IsKind struct{ Kind event.Kind }
 // IsAction is true for events of that action.
 type IsAction struct{ Action event.Action }
 
-// Family is true where the addresses are of IPv6, or with V4 of IPv4.
+// Family is true where the addresses are of IPv6, or with V4 of IPv4: the source, or the destination where there is no
+// source.
 type Family struct{ V4 bool }
 
 func (And) expr()      {}
