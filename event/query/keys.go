@@ -115,15 +115,10 @@ func appendAddr(b []byte, a netip.Addr) []byte {
 }
 
 func appendNetwork(b []byte, a netip.Addr) []byte {
-	bits := 48
-	if a.Is4() {
-		bits = 24
-	}
-	p, err := a.Prefix(bits)
-	if err != nil || !p.IsValid() {
+	if !a.IsValid() {
 		return b
 	}
-	return p.AppendTo(b)
+	return around(a).AppendTo(b)
 }
 
 func appendPort(b []byte, proto uint8, port uint16) []byte {
