@@ -14,6 +14,7 @@ type Figure struct {
 	Unit   string // seconds, bytes, "" for plain numbers
 	Kind   FigureKind
 	Count  uint64        // the value of a Counter, exact
+	Scale  float64       // what a Counter's Count is times, to be in Unit, as 0.001 for milliseconds; 0 is 1
 	Value  float64       // the value of a Gauge
 	Age    time.Duration // how old the value is, 0 for now
 }
@@ -30,6 +31,9 @@ const (
 // Float is the value of either kind.
 func (f *Figure) Float() float64 {
 	if f.Kind == Counter {
+		if f.Scale != 0 {
+			return float64(f.Count) * f.Scale
+		}
 		return float64(f.Count)
 	}
 	return f.Value
