@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"maps"
 	"os/exec"
 	"strings"
@@ -38,7 +37,6 @@ const holdGood = 15 * time.Second
 // Amavis reads the counters and process states of amavis. It is safe for concurrent use.
 type Amavis struct {
 	cfg     AmavisConfig
-	log     *slog.Logger
 	now     func() time.Time
 	snmp    *liveReader
 	nanny   *liveReader
@@ -57,9 +55,9 @@ type AmavisStats struct {
 }
 
 // NewAmavis makes a reader; it opens nothing yet.
-func NewAmavis(cfg AmavisConfig, log *slog.Logger) *Amavis {
+func NewAmavis(cfg AmavisConfig) *Amavis {
 	return &Amavis{
-		cfg: cfg, log: log, now: time.Now, snmp: newLiveReader(cfg.Dir, "snmp.db"), nanny: newLiveReader(cfg.Dir, "nanny.db"),
+		cfg: cfg, now: time.Now, snmp: newLiveReader(cfg.Dir, "snmp.db"), nanny: newLiveReader(cfg.Dir, "nanny.db"),
 		dumper: &dumper{program: cfg.DBDump}, dead: undertaker{alive: kill0},
 		stats: AmavisStats{Reads: map[AmavisSource]uint64{}},
 	}

@@ -1,0 +1,130 @@
+package mailgw
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// Bounds on what other programs and servers may make us read.
+const (
+	maxAnswer    = 1 << 20
+	fetchTimeout = 15 * time.Second
+	runTimeout   = 20 * time.Second
+	maxSecret    = 4096
+)
+
+// newClient follows redirects no further than three times and to the same host only, so that a password is not
+// carried elsewhere.
+func newClient() *http.Client {
+	return &http.Client{
+		Timeout: fetchTimeout,
+		CheckRedirect: func(req *http.Request, via []*http.Request) error {
+			if len(via) > 3 || req.URL.Host != via[0].URL.Host {
+				return fmt.Errorf("redirected to %s, which is not followed", req.URL.Host)
+			}
+			return nil
+		},
+	}
+}
+
+// fetch gets a URL whole, up to maxAnswer bytes.
+func fetch(ctx context.Context, client *http.Client, url string, header http.Header) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	if header != nil {
+		req.Header = header
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("read %s: the server says %s", url, res.Status)
+	}
+	return readBounded(res.Body, url)
+}
+
+func readBounded(r io.Reader, what string) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxAnswer+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", what, err)
+	}
+	if len(b) > maxAnswer {
+		return nil, fmt.Errorf("read %s: more than %d bytes", what, maxAnswer)
+	}
+	return b, nil
+}
+
+// fileOrURL reads what stands at a path or behind an http or https address.
+func fileOrURL(ctx context.Context, client *http.Client, where string) ([]byte, error) {
+	if isURL(where) {
+		return fetch(ctx, client, where, nil)
+	}
+	f, err := os.Open(where)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return nil, errors.Join(fmt.Errorf("read %s: not a plain file", where), err)
+	}
+	return readBounded(f, where)
+}
+
+func isURL(s string) bool { return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") }
+
+// run starts a program without a shell and returns what it writes, up to maxAnswer bytes.
+func run(ctx context.Context, argv []string) ([]byte, error) {
+	if len(argv) == 0 {
+		return nil, errors.New("no program is given")
+	}
+	ctx, cancel := context.WithTimeout(ctx, runTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.WaitDelay = time.Second
+	var out answer
+	var complaints limited
+	cmd.Stdout, cmd.Stderr = &out, &complaints
+	if err := cmd.Run(); err != nil {
+		if why := firstLine(complaints.b); why != "" {
+			err = fmt.Errorf("%w: %s", err, why)
+		}
+		return nil, fmt.Errorf("run %s: %w", argv[0], err)
+	}
+	return out.Bytes(), nil
+}
+
+// answer is a buffer that refuses to grow beyond maxAnswer, which ends the program that fills it.
+type answer struct{ bytes.Buffer }
+
+func (a *answer) Write(p []byte) (int, error) {
+	if a.Len()+len(p) > maxAnswer {
+		return 0, fmt.Errorf("it writes more than %d bytes", maxAnswer)
+	}
+	return a.Buffer.Write(p)
+}
+
+// secret reads a password file; white space around it is not part of it.
+func secret(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err == nil && len(b) > maxSecret {
+		err = fmt.Errorf("read %s: a password of more than %d bytes", path, maxSecret)
+	}
+	return strings.TrimSpace(string(b)), err
+}
