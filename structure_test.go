@@ -41,6 +41,7 @@ var dependencies = map[string]string{
 	"github.com/goccy/go-yaml":            "strict YAML with line and column",
 	"github.com/google/go-cmp":            "tests: differences people can read",
 	"github.com/invopop/jsonschema":       "JSON Schema of the configuration for editors",
+	"github.com/miekg/dns":                "block lists in DNS: cache, zone and answer by their wire form",
 	"github.com/prometheus/client_golang": "the metrics exposition",
 	"github.com/rogpeppe/go-internal":     "tests: testscript pages of whole commands",
 	"github.com/spf13/cobra":              "commands, help, completion and man pages from one definition",
