@@ -90,8 +90,18 @@ func columns(s string) int {
 
 // wide are the ranges that Unicode's EastAsianWidth.txt has as W or F, coarsely.
 var wide = [...][2]rune{
-	{0x1100, 0x115f}, {0x2e80, 0x303e}, {0x3041, 0xa4cf}, {0xa960, 0xa97f}, {0xac00, 0xd7a3}, {0xf900, 0xfaff},
-	{0xfe30, 0xfe6f}, {0xff00, 0xff60}, {0xffe0, 0xffe6}, {0x1f300, 0x1f64f}, {0x1f680, 0x1f6ff}, {0x1f900, 0x1f9ff},
+	{0x1100, 0x115f},
+	{0x2e80, 0x303e},
+	{0x3041, 0xa4cf},
+	{0xa960, 0xa97f},
+	{0xac00, 0xd7a3},
+	{0xf900, 0xfaff},
+	{0xfe30, 0xfe6f},
+	{0xff00, 0xff60},
+	{0xffe0, 0xffe6},
+	{0x1f300, 0x1f64f},
+	{0x1f680, 0x1f6ff},
+	{0x1f900, 0x1f9ff},
 	{0x20000, 0x3fffd},
 }
 
@@ -119,10 +129,15 @@ func nearest(word string, candidates []string) string {
 	if len(word) < 2 || len(word) > longest {
 		return ""
 	}
-	best, least := "", len(word)/3+1
+	best, least := "", 2*(len(word)/3+1)
 	for _, c := range candidates {
-		if d := distance(word, c); d < least && d < len(c) {
-			best, least = c, d
+		d := distance(word, c)
+		far := 2 * d
+		if c[0] != word[0] {
+			far++ // the first letter is seldom wrong
+		}
+		if far < least && d < len(c) {
+			best, least = c, far
 		}
 	}
 	return best

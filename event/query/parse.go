@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Bounds on a filter, so that nobody can make one that is expensive to understand.
@@ -335,10 +336,11 @@ func (p *parser) addresses(end End, mask bool) Expr {
 
 // hostHint helps those who write a name where an address is asked for.
 func hostHint(t token) string {
-	if t.mark == wordMark && strings.Contains(t.text, ".") && strings.ContainsFunc(t.text, func(r rune) bool { return r >= 'g' && r <= 'z' }) {
-		return "; names are not looked up"
+	at := strings.LastIndexByte(t.text, '.')
+	if at < 0 || at == len(t.text)-1 || strings.ContainsFunc(t.text[at+1:], func(r rune) bool { return !unicode.IsLetter(r) }) {
+		return ""
 	}
-	return ""
+	return "; names are not looked up"
 }
 
 // onList reads the NAME of in list NAME.

@@ -252,7 +252,7 @@ func parseSpan(s string) (uint64, bool) {
 		return 0, true
 	}
 	d, err := human.ParseDuration(s)
-	return uint64(d), err == nil
+	return uint64(d), err == nil && s[0] >= '0' && s[0] <= '9' // not NaN
 }
 
 // networks reads networks; an address stands for the network that Keys would put it into.
