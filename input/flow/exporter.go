@@ -47,6 +47,7 @@ type domain struct {
 	rates      map[uint64]uint32   // sampler id to rate; id 0 is the rate of a domain without samplers
 	interfaces map[uint32]string   // ifIndex to name
 	streams    map[uint16]*stream
+	boot       int64 // when the exporter started, as IPFIX options tell it, nanoseconds since 1970; 0 unknown
 }
 
 // taught is a template with the source port that it came from: RFC 7011 section 8 scopes templates by session.

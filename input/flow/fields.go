@@ -11,8 +11,10 @@ type action uint8
 
 const (
 	skip             action = iota
-	bytesField              // 1, 85
-	packetsField            // 2, 86
+	bytesField              // 1
+	packetsField            // 2
+	totalBytes              // 85
+	totalPackets            // 86
 	postBytes               // 23
 	postPackets             // 24
 	initiatorBytes          // 231
@@ -24,24 +26,28 @@ const (
 	reverseFlags            // 6
 	protocol                // 4
 	tcpFlags                // 6
-	srcPort                 // 7, 180, 182
-	dstPort                 // 11, 181, 183
+	srcPort                 // 7
+	dstPort                 // 11
+	ofSrcPort               // 180, 182: those of UDP and of TCP, 0 where the flow is of the other
+	ofDstPort               // 181, 183
 	src4                    // 8
 	dst4                    // 12
 	src6                    // 27
 	dst6                    // 28
-	inIf                    // 10, 252
-	outIf                   // 14, 253
+	inIf                    // 10
+	outIf                   // 14
+	inPhysical              // 252
+	outPhysical             // 253
 	icmp4                   // 32
 	icmp6                   // 139
 	icmpType                // 176, 178
 	icmpCode                // 177, 179
-	natSrc4                 // 225
-	natDst4                 // 226
+	natSrc4                 // 225, 40001
+	natDst4                 // 226, 40002
 	natSrc6                 // 281
 	natDst6                 // 282
-	natSrcPort              // 227
-	natDstPort              // 228
+	natSrcPort              // 227, 40003
+	natDstPort              // 228, 40004
 	natEvent                // 230
 	firewallEvent           // 233, 40005
 	samplerID               // 48, 302
@@ -61,7 +67,13 @@ const (
 	endNano                 // 157
 	startDelta              // 158
 	endDelta                // 159
+	durationMilli           // 161
+	durationMicro           // 162
 	observed                // 323
+	station4                // 366: the host that a wireless controller tells of
+	moreFlags               // flags beside others of the same record
+	moreReverseFlags        // the same for the other direction
+	orElse                  // a field that counts only where it is not zero, since another tells the same
 	srcPort2                // fields in their usual size, taken without a second look at it
 	dstPort2
 	bytes4
@@ -77,12 +89,27 @@ const (
 	typeCode2
 )
 
-// reversePEN is the private enterprise number that marks the reverse direction of a biflow (RFC 5103 section 6.1).
-const reversePEN = 29305
+// Private enterprise numbers: that which marks the reverse direction of a biflow (RFC 5103 section 6.1), and that of
+// YAF, which tells the TCP flags of the first packet (14) apart from those of all others (15).
+const (
+	reversePEN = 29305
+	yafPEN     = 6871
+	yafReverse = 0x4000 // in the number of an element: it is about the reverse direction
+)
 
-// actionOf is what a field means to us.
-func actionOf(f field) action {
-	if f.PEN == reversePEN {
+// action is what a field means to us; skip where its length is none that it can have.
+func (f field) action() action {
+	if a := f.meaning(); f.Length > 0 && a.fits(f.Length) {
+		return a
+	}
+	return skip
+}
+
+func (f field) meaning() action {
+	switch f.PEN {
+	case 0:
+		return elementAction(f.ID)
+	case reversePEN:
 		switch f.ID {
 		case 1, 85:
 			return reverseBytes
@@ -91,36 +118,50 @@ func actionOf(f field) action {
 		case 6:
 			return reverseFlags
 		}
-		return skip
+	case yafPEN:
+		switch f.ID {
+		case 14, 15:
+			return tcpFlags
+		case yafReverse | 14, yafReverse | 15:
+			return reverseFlags
+		}
 	}
-	if f.PEN != 0 {
-		return skip
+	return skip
+}
+
+func elementAction(id uint16) action {
+	if int(id) < len(elements) {
+		return elements[id]
 	}
-	if int(f.ID) < len(elements) {
-		return elements[f.ID]
-	}
-	if f.ID == 40005 {
-		return firewallEvent
+	if i := int(id) - firstASA; i >= 0 && i < len(elementsASA) {
+		return elementsASA[i]
 	}
 	return skip
 }
 
 var elements = [...]action{
-	1: bytesField, 85: bytesField, 2: packetsField, 86: packetsField, 23: postBytes, 24: postPackets,
+	1: bytesField, 2: packetsField, 85: totalBytes, 86: totalPackets, 23: postBytes, 24: postPackets,
 	231: initiatorBytes, 298: initiatorPackets, 232: responderBytes, 299: responderPackets,
-	4: protocol, 6: tcpFlags, 7: srcPort, 180: srcPort, 182: srcPort, 11: dstPort, 181: dstPort, 183: dstPort,
-	8: src4, 12: dst4, 27: src6, 28: dst6, 10: inIf, 252: inIf, 14: outIf, 253: outIf,
+	4: protocol, 6: tcpFlags, 7: srcPort, 180: ofSrcPort, 182: ofSrcPort, 11: dstPort, 181: ofDstPort, 183: ofDstPort,
+	8: src4, 12: dst4, 27: src6, 28: dst6, 366: station4, 10: inIf, 252: inPhysical, 14: outIf, 253: outPhysical,
 	32: icmp4, 139: icmp6, 176: icmpType, 178: icmpType, 177: icmpCode, 179: icmpCode,
 	225: natSrc4, 226: natDst4, 281: natSrc6, 282: natDst6, 227: natSrcPort, 228: natDstPort, 230: natEvent, 233: firewallEvent,
 	48: samplerID, 302: samplerID, 34: recordRate, 50: recordRate, 305: recordInterval, 306: recordSpace,
 	22: startUptime, 21: endUptime, 160: initMilli, 150: startSecond, 151: endSecond, 152: startMilli, 153: endMilli,
-	154: startMicro, 155: endMicro, 156: startNano, 157: endNano, 158: startDelta, 159: endDelta, 323: observed,
+	154: startMicro, 155: endMicro, 156: startNano, 157: endNano, 158: startDelta, 159: endDelta,
+	161: durationMilli, 162: durationMicro, 323: observed,
 }
+
+// elementsASA are Cisco ASA's own numbers, from 40001 on: it told translations and firewall events so before there
+// were elements for them.
+var elementsASA = [...]action{natSrc4, natDst4, natSrcPort, natDstPort, firewallEvent}
+
+const firstASA = 40001
 
 // fits tells whether a field of that length can be read: addresses and NTP times have one length, numbers 1 to 8 bytes.
 func (a action) fits(length uint16) bool {
 	switch a {
-	case src4, dst4, natSrc4, natDst4:
+	case src4, dst4, natSrc4, natDst4, station4:
 		return length == 4
 	case src6, dst6, natSrc6, natDst6:
 		return length == 16
@@ -137,13 +178,13 @@ func (a action) sized(length uint16) action {
 		return srcPort2
 	case a == dstPort && length == 2:
 		return dstPort2
-	case (a == bytesField || a == postBytes || a == initiatorBytes) && length == 4:
+	case a == bytesField && length == 4:
 		return bytes4
-	case (a == bytesField || a == postBytes || a == initiatorBytes) && length == 8:
+	case a == bytesField && length == 8:
 		return bytes8
-	case (a == packetsField || a == postPackets || a == initiatorPackets) && length == 4:
+	case a == packetsField && length == 4:
 		return packets4
-	case (a == packetsField || a == postPackets || a == initiatorPackets) && length == 8:
+	case a == packetsField && length == 8:
 		return packets8
 	case a == inIf && length == 4:
 		return in4
@@ -232,26 +273,32 @@ func (r *Reader) takeNumber(do action, v uint64) {
 		rec.end = uint32(v)
 	case startMilli:
 		e.Time = clampNanos(v, time.Millisecond)
+	case durationMilli:
+		rec.duration = clampNanos(v, time.Millisecond)
+	case durationMicro:
+		rec.duration = clampNanos(v, time.Microsecond)
 	case endMilli:
 		e.End = clampNanos(v, time.Millisecond)
 	case startSecond:
 		e.Time = clampNanos(v, time.Second)
 	case endSecond:
 		e.End = clampNanos(v, time.Second)
-	case observed:
-		e.Time = clampNanos(v, time.Millisecond)
 	case initMilli:
 		rec.init = v
-	case bytesField, postBytes, initiatorBytes:
+	case bytesField:
 		e.RawBytes = v
-	case packetsField, postPackets, initiatorPackets:
+	case packetsField:
 		e.RawPackets = v
-	case reverseBytes, responderBytes:
+	case reverseBytes:
 		e.RevBytes = v
-	case reversePackets, responderPackets:
+	case reversePackets:
 		e.RevPackets = v
 	case reverseFlags:
 		e.RevTCPFlags = uint8(v)
+	case moreFlags:
+		e.TCPFlags |= uint8(v)
+	case moreReverseFlags:
+		e.RevTCPFlags |= uint8(v)
 	case srcPort:
 		e.SrcPort = uint16(v)
 	case dstPort:

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -14,6 +15,7 @@ const (
 	ieEgress           = 14
 	ieInterfaceName    = 82
 	ieInterfaceDesc    = 83
+	ieSystemInit       = 160
 	ieIngressPhysical  = 252
 	ieSelectorID       = 302
 	ieSampleInterval   = 305
@@ -26,6 +28,7 @@ type told struct {
 	sampler         uint64
 	rate            uint64
 	interval, space uint64
+	boot            int64 // when the exporter started, nanoseconds since 1970
 	index           uint32
 	name, desc      string
 }
@@ -81,6 +84,8 @@ func (o *told) take(id uint16, v []byte) {
 		o.interval = n
 	case ieSampleSpace:
 		o.space = n
+	case ieSystemInit:
+		o.boot = clampNanos(n, time.Millisecond)
 	case ieIngress, ieEgress, ieIngressPhysical:
 		o.index = clamp32(n)
 	}
@@ -95,6 +100,9 @@ func (d *domain) learn(o *told) {
 		if _, ok := d.rates[o.sampler]; ok || len(d.rates) < maxSamplers {
 			d.rates[o.sampler] = clamp32(o.rate)
 		}
+	}
+	if o.boot != 0 {
+		d.boot = o.boot
 	}
 	name := o.name
 	if name == "" {

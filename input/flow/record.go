@@ -21,6 +21,7 @@ type record struct {
 	rate            uint32
 	interval, space uint64
 	start, end      uint32       // uptime milliseconds or microseconds before export
+	duration        int64        // nanoseconds
 	init            uint64       // milliseconds since 1970 when the exporter started
 	typeCode        uint16       // ICMP type and code
 	packet          frame.Packet // of an sFlow sample
@@ -72,6 +73,10 @@ func (r *Reader) row(ops []op, row []byte) {
 			e.OutIndex = be.Uint32(b)
 		case typeCode2:
 			r.rec.typeCode = be.Uint16(b)
+		case orElse:
+			if !empty(b[:o.len]) {
+				r.take(o.then, b, int(o.len))
+			}
 		case startUptime4:
 			r.rec.start = be.Uint32(b)
 		case endUptime4:
@@ -98,16 +103,40 @@ func (r *Reader) varying(m *message, t *template, b []byte) {
 		}
 		for i := range t.ops {
 			o := &t.ops[i]
-			from, to := r.rec.at[2*o.at], r.rec.at[2*o.at+1]
-			if o.do.fits(uint16(to - from)) {
-				r.take(o.do.sized(uint16(to-from)), b[from:], to-from)
-			}
+			r.takeVarying(o, b[r.rec.at[2*o.at]:r.rec.at[2*o.at+1]])
 		}
 		r.finish(m, t)
 		n++
 		b = b[size:]
 	}
 	r.count(m, n)
+}
+
+// takeVarying takes a field of the length that it has in this record. One without length, or of a length that it
+// cannot have, is zero: the event may still hold that of the record before.
+func (r *Reader) takeVarying(o *op, b []byte) {
+	do := o.do
+	if do == orElse {
+		if do = o.then; empty(b) {
+			return
+		}
+	}
+	if n := len(b); n > 0 && do.fits(uint16(n)) {
+		r.take(do.sized(uint16(n)), b, n)
+		return
+	}
+	var none [1]byte
+	r.take(do, none[:], 1)
+}
+
+// empty tells whether all bytes of a field are zero.
+func empty(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // measure finds where each field of the record at the start of b begins and ends.
@@ -175,7 +204,7 @@ func (r *Reader) finish(m *message, t *template) {
 		}
 	}
 	e.HasReverse = n.reverse && e.RevPackets|e.RevBytes != 0
-	if n.uptimes || n.delta || !n.hasTime || !n.hasEnd {
+	if n.start != absolute || n.end != absolute || !n.hasTime || !n.hasEnd {
 		r.times(m, n)
 	}
 	e.HasICMP, e.ICMPType, e.ICMPCode = false, 0, 0
@@ -212,26 +241,44 @@ func (r *Reader) sampling(m *message, n *needs) {
 // times completes the beginning and end of a record.
 func (r *Reader) times(m *message, n *needs) {
 	e, rec := &r.e, &r.rec
+	if n.start != absolute {
+		e.Time = r.stamp(m, n, n.start, rec.start)
+	}
+	if n.end != absolute {
+		e.End = r.stamp(m, n, n.end, rec.end)
+	}
+	length := int64(0)
+	if n.duration {
+		length = rec.duration
+	}
 	switch {
-	case n.uptimes && m.version == NetFlow9:
-		e.Time, e.End = uptimeStamp(m.boot, m.uptime, rec.start), uptimeStamp(m.boot, m.uptime, rec.end)
-	case n.uptimes && rec.init != 0:
-		boot := clampNanos(rec.init, time.Millisecond)
-		e.Time, e.End = boot+int64(rec.start)*int64(time.Millisecond), boot+int64(rec.end)*int64(time.Millisecond)
-	case n.uptimes:
-		e.Time, e.End = m.exported, m.exported
-	case n.delta:
-		e.Time, e.End = m.exported-int64(rec.start)*int64(time.Microsecond), m.exported-int64(rec.end)*int64(time.Microsecond)
+	case !n.hasTime && !n.hasEnd:
+		e.Time, e.End = m.exported-length, m.exported
+	case !n.hasTime:
+		e.Time = e.End - length
+	case !n.hasEnd:
+		e.End = e.Time + length
 	}
-	if !n.hasTime {
-		e.Time = m.exported
-		if n.hasEnd {
-			e.Time = e.End
-		}
+}
+
+// stamp is the time that a clock shows. An IPFIX exporter says in the record or in its options when its uptime began;
+// where it has not, the flow is taken to have ended when it was exported.
+func (r *Reader) stamp(m *message, n *needs, c clock, v uint32) int64 {
+	if c == delta {
+		return m.exported - int64(v)*int64(time.Microsecond)
 	}
-	if !n.hasEnd {
-		e.End = e.Time
+	boot := m.d.boot
+	switch {
+	case m.version == NetFlow9:
+		return uptimeStamp(m.boot, m.uptime, v)
+	case n.init:
+		boot = clampNanos(r.rec.init, time.Millisecond)
+	case boot == 0 && n.end == uptime:
+		return uptimeStamp(m.exported, r.rec.end, v) - int64(r.rec.end)*int64(time.Millisecond)
+	case boot == 0:
+		return m.exported
 	}
+	return boot + int64(v)*int64(time.Millisecond)
 }
 
 // icmp sets type and code, which most exporters put into the destination port.

@@ -27,19 +27,6 @@ type template struct {
 	seen   int64 // when it last came
 }
 
-// op takes one field of a record. For templates with variable fields, at is the field's index, otherwise its offset.
-type op struct {
-	do  action
-	len uint16
-	at  uint16
-}
-
-// needs tells which work a record wants after its fields were taken.
-type needs struct {
-	sampler, rate, uptimes, icmp, delta, firewall, reverse bool
-	hasTime, hasEnd                                        bool
-}
-
 func (t *template) sameLayout(o *template) bool {
 	return t.scope == o.scope && slices.Equal(t.fields, o.fields)
 }
@@ -58,68 +45,10 @@ func compile(id uint16, fields []field, scope int) (t *template, ok bool) {
 	if t.size == 0 || t.size > 0xffff {
 		return nil, false
 	}
-	if scope > 0 {
-		return t, true
-	}
-	has := map[action]bool{}
-	for _, f := range fields {
-		has[actionOf(f)] = true
-	}
-	offset := 0
-	for i, f := range fields {
-		at := offset
-		if t.vary {
-			at = i
-		}
-		if f.Length != variable {
-			offset += int(f.Length)
-		}
-		do := actionOf(f)
-		if do == skip || f.Length == 0 || !do.fits(f.Length) || do.second(has) {
-			continue
-		}
-		t.needs.note(do)
-		t.ops = append(t.ops, op{do.sized(f.Length), f.Length, uint16(at)})
+	if scope == 0 {
+		t.plan()
 	}
 	return t, true
-}
-
-// second tells fields that are used only where the template lacks a better one for the same thing.
-func (a action) second(has map[action]bool) bool {
-	switch a {
-	case postBytes, initiatorBytes:
-		return has[bytesField] || a == postBytes && has[initiatorBytes]
-	case postPackets, initiatorPackets:
-		return has[packetsField] || a == postPackets && has[initiatorPackets]
-	case observed:
-		return has[startMilli] || has[startUptime] || has[startSecond] || has[startMicro] || has[startNano] || has[startDelta]
-	}
-	return false
-}
-
-func (n *needs) note(a action) {
-	switch a {
-	case samplerID:
-		n.sampler = true
-	case recordRate, recordInterval, recordSpace:
-		n.rate = true
-	case startUptime, endUptime:
-		n.uptimes = true
-	case startDelta, endDelta:
-		n.delta = true
-	case icmp4, icmp6, icmpType, icmpCode:
-		n.icmp = true
-	case firewallEvent:
-		n.firewall = true
-	case reverseBytes, reversePackets, responderBytes, responderPackets, reverseFlags:
-		n.reverse = true
-	}
-	switch a {
-	case startUptime, startSecond, startMilli, startMicro, startNano, startDelta, observed:
-		n.hasTime = true
-	case endUptime, endSecond, endMilli, endMicro, endNano, endDelta:
-		n.hasEnd = true
-	}
 }
 
 // parseTemplates takes the records of a template set. Options templates of v9 give the lengths of their parts in
@@ -178,9 +107,6 @@ func (r *Reader) parseFields(m *message, b []byte, count int) (fields []field, r
 			}
 			f.ID, f.PEN = f.ID&0x7fff, binary.BigEndian.Uint32(b)
 			b = b[4:]
-		}
-		if m.version == NetFlow9 && f.Length == variable {
-			return nil, nil, false
 		}
 		fields = append(fields, f)
 	}
