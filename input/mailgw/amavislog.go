@@ -27,7 +27,8 @@ func parseAmavisLine(s string, e *event.Event) bool {
 	}
 	category, rest := cutCategory(rest)
 	head, tail, ok := strings.Cut(rest, "<")
-	if category == "" || !ok {
+	// Each recipient has a shorter line as well, without flow and address, which would say the same again.
+	if category == "" || !ok || !strings.ContainsAny(head, "{[") {
 		return false
 	}
 	e.Session = strings.Clone(task[1:])
