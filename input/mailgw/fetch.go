@@ -1,7 +1,6 @@
 package mailgw
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -102,17 +101,19 @@ func run(ctx context.Context, argv []string) ([]byte, error) {
 		}
 		return nil, fmt.Errorf("run %s: %w", argv[0], err)
 	}
-	return out.Bytes(), nil
+	return out.b, nil
 }
 
-// answer is a buffer that refuses to grow beyond maxAnswer, which ends the program that fills it.
-type answer struct{ bytes.Buffer }
+// answer refuses to grow beyond maxAnswer, which ends the program that fills it. It is no bytes.Buffer, whose ReadFrom
+// would get round that.
+type answer struct{ b []byte }
 
 func (a *answer) Write(p []byte) (int, error) {
-	if a.Len()+len(p) > maxAnswer {
+	if len(a.b)+len(p) > maxAnswer {
 		return 0, fmt.Errorf("it writes more than %d bytes", maxAnswer)
 	}
-	return a.Buffer.Write(p)
+	a.b = append(a.b, p...)
+	return len(p), nil
 }
 
 // secret reads a password file; white space around it is not part of it.

@@ -46,8 +46,7 @@ type ScannerState struct {
 }
 
 func (s ScannerState) unknown(err error) ScannerState {
-	s.State, s.Err = NotKnown, err
-	return s
+	return ScannerState{Name: s.Name, Read: s.Read, State: NotKnown, Err: err}
 }
 
 // SophosConfig compares the newest signature file with what the vendor's status file says.
