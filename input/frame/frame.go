@@ -112,12 +112,19 @@ func (p *Packet) ip6(b []byte) bool {
 	b = b[40:]
 	for range maxExtensions {
 		switch next {
-		case 0, 43, 60: // hop-by-hop, routing, destination options
-			if len(b) < 8 || len(b) < 8+int(b[1])*8 {
+		case 0, 43, 60, 135, 139, 140, 51: // hop-by-hop, routing, destination options, mobility, HIP, Shim6, authentication
+			size := 8
+			if len(b) >= size {
+				size += int(b[1]) * 8
+				if next == 51 { // counts in words of four bytes, less two (RFC 4302 section 2.2)
+					size = (int(b[1]) + 2) * 4
+				}
+			}
+			if len(b) < size {
 				p.Proto, p.Short = next, true
 				return true
 			}
-			next, b = b[0], b[8+int(b[1])*8:]
+			next, b = b[0], b[size:]
 		case 44: // fragment
 			if len(b) < 8 {
 				p.Proto, p.Short = next, true
