@@ -46,13 +46,13 @@ func Count(n uint64) string {
 
 // Span writes a duration in its largest fitting unit: 3 ms, 27 s, 4 min, 2 h, 5 d.
 func Span(d time.Duration) string {
-	sign := ""
+	sign, n := "", uint64(d)
 	if d < 0 {
-		sign, d = "-", -d
+		sign, n = "-", -n // without a sign, since the least duration has no positive counterpart
 	}
 	for _, u := range spanUnits {
-		if d >= u.from {
-			return sign + strconv.FormatInt(int64((d+u.size/2)/u.size), 10) + " " + u.name
+		if size := uint64(u.size); n >= uint64(u.from) {
+			return sign + strconv.FormatUint((n+size/2)/size, 10) + " " + u.name
 		}
 	}
 	return "0 s"
@@ -80,7 +80,7 @@ func ParseDuration(s string) (time.Duration, error) {
 	for suffix, day := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
 		if number, ok := strings.CutSuffix(s, suffix); ok {
 			n, err := strconv.ParseFloat(number, 64)
-			if err != nil || n < 0 || n*float64(day) > math.MaxInt64 {
+			if err != nil || !(n >= 0 && n*float64(day) < math.MaxInt64) { // NaN is neither
 				return 0, fmt.Errorf("%q is no duration: use 30s, 5m, 12h, 90d or 2w", s)
 			}
 			return time.Duration(n * float64(day)), nil
@@ -142,9 +142,11 @@ func ParseSize(s string) (uint64, error) {
 	if i := strings.IndexAny(t, "kmgt"); i >= 0 && i == len(t)-1 {
 		factor = math.Pow(base, float64(strings.IndexByte("kmgt", t[i])+1))
 		t = t[:i]
+	} else if base != 1000 {
+		return 0, fmt.Errorf("%q is no size: %w", s, errSize) // an i without what it is of
 	}
 	v, err := strconv.ParseFloat(t, 64)
-	if err != nil || v < 0 || v*factor >= math.MaxInt64 || math.IsNaN(v) {
+	if err != nil || !(v >= 0 && v*factor < math.MaxInt64) {
 		return 0, fmt.Errorf("%q is no size: %w", s, errSize)
 	}
 	return uint64(v * factor), nil
