@@ -328,31 +328,6 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 	}
 }
 
-func FuzzPacket(f *testing.F) {
-	for _, p := range []flowgen.Protocol{flowgen.NetFlow5, flowgen.NetFlow9, flowgen.IPFIX, flowgen.SFlow} {
-		all := datagrams(p, 3)
-		f.Add(all[0], all[1], all[2])
-	}
-	f.Fuzz(func(t *testing.T, a, b, c []byte) {
-		records := 0
-		col := collector(t)
-		r := col.Reader(func(e *event.Event) { records++ })
-		for _, p := range [][]byte{a, b, c, a, b} {
-			r.Packet(router, p, now)
-		}
-		if most := 2*len(a) + 2*len(b) + len(c); records > most {
-			t.Fatalf("%d records out of %d bytes", records, most)
-		}
-		var state bytes.Buffer
-		if err := col.SaveState(&state); err != nil {
-			t.Fatal(err)
-		}
-		if err := collector(t).LoadState(&state); err != nil {
-			t.Fatal(err)
-		}
-	})
-}
-
 func BenchmarkDecode(b *testing.B) {
 	for _, p := range []struct {
 		name     string

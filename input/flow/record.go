@@ -233,8 +233,8 @@ func (r *Reader) sampling(m *message, n *needs) {
 		case r.e.Sampling > 0:
 			rate = r.e.Sampling
 		}
-		rec.interval, rec.space = 0, 0
 	}
+	rec.interval, rec.space = 0, 0
 	r.e.Sampling = rate
 }
 
