@@ -137,6 +137,10 @@ func (a *Amavis) live(ctx context.Context) (AmavisValues, error) {
 		return v, err
 	}
 	n, err := a.nanny.read(ctx, func(*table) error { return nil })
+	if errors.Is(err, errNotCached) {
+		// The cache was understood, as snmp.db shows. So no page of nanny.db waits in it to be written.
+		n, _, err = a.nanny.readFile()
+	}
 	if err != nil {
 		return v, err
 	}

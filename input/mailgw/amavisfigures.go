@@ -108,7 +108,7 @@ func (g *Gateway) askAmavis(ctx context.Context) ([]event.Figure, time.Time, err
 		out = append(out, event.Count("amavis_reads_total", "Times that the databases were read, by source.", stats.Reads[s], "source", string(s)))
 	}
 	out = append(out, event.Count("amavis_reads_held_total", "Times that they were too busy and the last good values were given.", stats.Held))
-	return out, v.Read, nil
+	return out, g.now().Add(-v.Age), nil
 }
 
 func amavisFigures(v *AmavisValues) []event.Figure {

@@ -146,7 +146,8 @@ func TestLiveBesideWriters(t *testing.T) {
 			var reads, refused int
 			before := map[string]uint64{}
 			var spent time.Duration
-			for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
+			start := time.Now()
+			for time.Since(start) < 2*time.Second || reads < 20 && time.Since(start) < 20*time.Second {
 				begun := time.Now()
 				got, err := r.read(t.Context(), take)
 				spent += time.Since(begun)
@@ -199,6 +200,38 @@ func TestLiveBesideWriters(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCrowdedCache: where the database outgrows the cache, db_dump is asked first, and nothing goes back either.
+func TestCrowdedCache(t *testing.T) {
+	program(t, "db_dump", "db-util")
+	dir := t.TempDir()
+	w := hammer(t, dir, 1, 5, 1_000_000, 0)
+	a := NewAmavis(AmavisConfig{Dir: dir, DBDump: "db_dump"})
+	before := uint64(0)
+	for end := time.Now().Add(20 * time.Second); a.Stats().Reads[FromDump] < 5; {
+		if time.Now().After(end) {
+			t.Fatalf("db_dump is never asked: %+v", a.Stats())
+		}
+		v, err := a.Snapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := v.Count("InMsgs1"); n < before {
+			t.Fatalf("InMsgs1 was %d and is %d from %s", before, n, v.Source)
+		} else {
+			before = n
+		}
+		if err := pause(t.Context(), 20*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := w.quiet(t)
+	v, err := a.Snapshot(t.Context())
+	if err != nil || v.Count("InMsgs1") != uint64(n) {
+		t.Errorf("InMsgs1 %d after %d messages, from %s: %v", v.Count("InMsgs1"), n, v.Source, err)
+	}
+	t.Logf("%+v, %d values", a.Stats(), len(v.Values))
 }
 
 // TestBtreeAndLongItems reads forms that amavis does not write today, made by the real db_load.
@@ -254,5 +287,15 @@ func TestReadEndsWithContext(t *testing.T) {
 	_, err := newLiveReader("testdata/amavis", "snmp.db").read(ctx, func(*table) error { return errBusy })
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("%v, want the end of the context", err)
+	}
+}
+
+func BenchmarkLive(b *testing.B) {
+	r := newLiveReader("testdata/amavis", "snmp.db")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := r.read(b.Context(), take); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

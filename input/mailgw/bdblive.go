@@ -134,13 +134,27 @@ func (r *liveReader) join(onDisk dbMeta) (*table, error) {
 	return collect(m, r.second.over(r.file))
 }
 
-// crowds tells whether the database as it was last read is too large for the default cache.
+// crowds tells whether the database, as it was last read, is too large for the default cache. One that amavis has made
+// anew since is not.
 func (r *liveReader) crowds() bool {
 	if len(r.second.pages) == 0 {
 		return false
 	}
 	m, err := parseMeta(r.second.at(r.second.pages[0]))
-	return err == nil && (int64(m.last)+1)*int64(m.pageSize) > crowded
+	if err != nil || (int64(m.last)+1)*int64(m.pageSize) <= crowded {
+		return false
+	}
+	f, err := openRegular(r.path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, metaLength)
+	if _, err := f.ReadAt(head, 0); err != nil {
+		return false
+	}
+	now, err := parseMeta(head)
+	return err == nil && now.uid == m.uid
 }
 
 // readFile is what stands on the disk alone, which is old as long as a process has the database open.

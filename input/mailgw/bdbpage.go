@@ -121,6 +121,7 @@ type pairDecoder struct {
 	page  pageSource
 	add   func(key, value []byte)
 	count int
+	bytes int       // of all keys and values, which may share overflow pages and so be more than the file
 	long  [2][]byte // room for items from overflow pages
 }
 
@@ -141,8 +142,10 @@ func (d *pairDecoder) pairs(p []byte, n uint32, item func(p []byte, i int) ([]by
 		if deleted {
 			continue
 		}
-		if d.count++; d.count > maxPairs {
-			return fmt.Errorf("more than %d pairs", maxPairs)
+		d.count++
+		d.bytes += len(key) + len(value)
+		if d.count > maxPairs || d.bytes > maxDatabase {
+			return fmt.Errorf("more than %d pairs or %d bytes", maxPairs, maxDatabase)
 		}
 		d.add(key, value)
 	}

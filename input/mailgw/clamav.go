@@ -84,6 +84,7 @@ type ClamAVState struct {
 	Daemon     ClamdState
 	Upstream   ClamAVUpstream
 	RetryAfter time.Time // freshclam may not ask before, because the mirror blocks it; zero when it may
+	RetryErr   error     // why that is not known; freshclam may never have written it down, which is no error
 }
 
 // Daily is the database of that name, or one with an error.
@@ -144,11 +145,7 @@ func (c *ClamAV) Snapshot(ctx context.Context) (ClamAVState, error) {
 			errs = append(errs, d.Err)
 		}
 	}
-	if b, err := fileOrURL(ctx, nil, filepath.Join(c.cfg.Dir, "freshclam.dat")); err == nil {
-		if t, err := parseFreshclamDat(b); err == nil && t.After(s.Read) {
-			s.RetryAfter = t
-		}
-	}
+	s.RetryAfter, s.RetryErr = c.retryAfter(ctx, s.Read)
 	if c.cfg.Clamd != "" {
 		s.Daemon = askClamd(ctx, c.cfg.Clamd)
 	}
@@ -159,6 +156,25 @@ func (c *ClamAV) Snapshot(ctx context.Context) (ClamAVState, error) {
 		return s, errs[0]
 	}
 	return s, nil
+}
+
+func (c *ClamAV) retryAfter(ctx context.Context, now time.Time) (time.Time, error) {
+	path := filepath.Join(c.cfg.Dir, "freshclam.dat")
+	b, err := fileOrURL(ctx, nil, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	t, err := parseFreshclamDat(b)
+	if err != nil {
+		return t, fmt.Errorf("read %s: %w", path, err)
+	}
+	if !t.After(now) {
+		t = time.Time{}
+	}
+	return t, nil
 }
 
 // The forms of a database: as loaded whole, as patched since, and unsigned.

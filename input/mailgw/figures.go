@@ -79,6 +79,7 @@ func (g *Gateway) askClamAV(ctx context.Context) ([]event.Figure, time.Time, err
 	}
 	g.sample("clamd", s.Daemon.Err)
 	g.sample("clamav upstream", s.Upstream.Err)
+	g.sample("freshclam.dat", s.RetryErr)
 	for _, d := range s.Databases {
 		g.sample("clamav "+d.Name, d.Err)
 	}
@@ -122,6 +123,9 @@ func clamavFigures(s *ClamAVState) []event.Figure {
 			up = 0
 		}
 		out = append(out, event.Measure("clamav_upstream_up", "Whether the project's DNS record can be read and believed.", "", up))
+	}
+	if s.RetryErr != nil {
+		return out
 	}
 	blocked := 0.0
 	if !s.RetryAfter.IsZero() {

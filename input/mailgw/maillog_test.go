@@ -118,3 +118,16 @@ func TestLongLineIsCutAndCounted(t *testing.T) {
 		t.Errorf("%d lines cut, want 1", m.cut)
 	}
 }
+
+func BenchmarkMailLog(b *testing.B) {
+	log, err := os.ReadFile("testdata/postfix.log")
+	if err != nil {
+		b.Fatal(err)
+	}
+	lines := bytes.Split(log, []byte("\n"))
+	m := NewMailLog()
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		m.Line(lines[i%len(lines)], received, func(*event.Event) {})
+	}
+}

@@ -173,8 +173,15 @@ func TestProbes(t *testing.T) {
 
 func TestProbeCheck(t *testing.T) {
 	for _, bad := range []ProbeConfig{
-		{}, {Name: "p"}, {Name: "p", Newest: "[", Dir: "x"}, {Name: "p", Newest: "x", Match: "(x)"}, {Name: "p", Match: "x", Run: []string{"x"}},
-		{Name: "p", Match: "(x", Run: []string{"x"}}, {Name: "p", JSON: "a"}, {Name: "p", JSON: "a", Run: []string{"x"}, From: "y"}, {Name: "p", Manifest: "x"},
+		{},
+		{Name: "p"},
+		{Name: "p", Newest: "[", Dir: "x"},
+		{Name: "p", Newest: "x", Match: "(x)"},
+		{Name: "p", Match: "x", Run: []string{"x"}},
+		{Name: "p", Match: "(x", Run: []string{"x"}},
+		{Name: "p", JSON: "a"},
+		{Name: "p", JSON: "a", Run: []string{"x"}, From: "y"},
+		{Name: "p", Manifest: "x"},
 	} {
 		if bad.Check() == nil {
 			t.Errorf("%+v is allowed", bad)
