@@ -23,7 +23,7 @@ const amavisdConf = `use strict;
 $MYHOME='%[1]s'; $TEMPBASE="$MYHOME/tmp"; $ENV{TMPDIR}=$TEMPBASE; $db_home="$MYHOME/db"; $QUARANTINEDIR="$MYHOME/q";
 $daemon_user='amavis'; $daemon_group='amavis'; $mydomain='example.test'; $myhostname='mx.example.test';
 @local_domains_maps=(['.example.test']);
-$enable_db=1; $max_servers=2; $max_requests=20; $inet_socket_port=%[2]d; $inet_socket_bind='127.0.0.1';
+$enable_db=1; $max_servers=2; $max_requests=200; $inet_socket_port=%[2]d; $inet_socket_bind='127.0.0.1';
 @bypass_virus_checks_maps=(1); @bypass_spam_checks_maps=(1); $enable_dkim_verification=0;
 $forward_method='smtp:[127.0.0.1]:%[3]d'; $notify_method=$forward_method; $unix_socketname=undef;
 $log_level=0; $do_syslog=0; $LOGFILE="$MYHOME/log"; $pid_file="$MYHOME/pid"; $lock_file="$MYHOME/lock";
