@@ -14,7 +14,7 @@ type exporter struct {
 	name    string
 	listed  bool
 	static  uint32 // sampling rate by configuration, 0 none
-	force   bool
+	force   bool   // static counts whatever the exporter says; only where there is a static rate
 	domains map[domainKey]*domain
 	pending pending
 
@@ -41,13 +41,14 @@ type domainKey struct {
 
 // domain is what one observation domain has taught us.
 type domain struct {
-	key        domainKey
-	templates  map[uint16][]taught // by template id
-	taught     int                 // templates over all ids
-	rates      map[uint64]uint32   // sampler id to rate; id 0 is the rate of a domain without samplers
-	interfaces map[uint32]string   // ifIndex to name
-	streams    map[uint16]*stream
-	boot       int64 // when the exporter started, as IPFIX options tell it, nanoseconds since 1970; 0 unknown
+	key            domainKey
+	templates      map[uint16][]taught // by template id
+	taught         int                 // templates over all ids
+	rates          map[uint64]uint32   // sampler id to rate; id 0 is the rate of a domain without samplers
+	interfaceRates map[uint32]uint32   // ifIndex to rate, where each interface has its own
+	interfaces     map[uint32]string   // ifIndex to name
+	streams        map[uint16]*stream
+	boot           int64 // when the exporter started, as IPFIX options tell it, nanoseconds since 1970; 0 unknown
 }
 
 // taught is a template with the source port that it came from: RFC 7011 section 8 scopes templates by session.
@@ -97,7 +98,7 @@ func (c *Collector) admit(addr netip.Addr, now int64) *exporter {
 			continue
 		}
 		if !x.listed || k.prefix.IsSingleIP() {
-			x.listed, x.static, x.force = true, k.Sampling, k.Force
+			x.listed, x.static, x.force = true, k.Sampling, k.Force && k.Sampling != 0
 			if k.Name != "" && (k.prefix.IsSingleIP() || x.name == addr.String()) {
 				x.name = k.Name
 			}
@@ -151,7 +152,7 @@ func (x *exporter) domain(key domainKey) *domain {
 	d := x.domains[key]
 	if d == nil && len(x.domains) < maxDomains {
 		d = &domain{
-			key: key, templates: map[uint16][]taught{}, rates: map[uint64]uint32{},
+			key: key, templates: map[uint16][]taught{}, rates: map[uint64]uint32{}, interfaceRates: map[uint32]uint32{},
 			interfaces: map[uint32]string{}, streams: map[uint16]*stream{},
 		}
 		x.domains[key] = d
@@ -220,7 +221,7 @@ func (d *domain) teach(port uint16, t *template) bool {
 
 // rate is the sampling rate of a record with that sampler id, 0 when nobody said.
 func (x *exporter) rate(d *domain, sampler uint64) uint32 {
-	if x.force && x.static != 0 {
+	if x.force {
 		return x.static
 	}
 	rate := d.rates[sampler]
@@ -233,6 +234,14 @@ func (x *exporter) rate(d *domain, sampler uint64) uint32 {
 		rate = x.static
 	}
 	return rate
+}
+
+// interfaceRate is the sampling rate of the interfaces that a record names, 0 when nobody said.
+func (d *domain) interfaceRate(in, out uint32) uint32 {
+	if rate := d.interfaceRates[in]; rate != 0 {
+		return rate
+	}
+	return d.interfaceRates[out]
 }
 
 // lose books a sequence gap: what our socket dropped just before explains it first, the rest was lost before us.

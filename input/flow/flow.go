@@ -58,6 +58,9 @@ func DefaultConfig() Config {
 
 // Check says which value is impossible.
 func (c *ExporterConfig) Check() error {
+	if c.Force && c.Sampling == 0 {
+		return fmt.Errorf("force_sampling of exporter %s has no rate; add sampling, 1 where every packet counts", c.Address)
+	}
 	_, err := parsePrefix(c.Address)
 	return err
 }

@@ -42,7 +42,7 @@ func (r *Reader) netflow5(from netip.AddrPort, b []byte, received int64) {
 	x.version, x.exportLag = NetFlow5, received-exported
 
 	rate := uint32(binary.BigEndian.Uint16(b[22:]) & 0x3fff)
-	if rate == 0 || x.force && x.static != 0 {
+	if rate == 0 || x.force {
 		rate = max(x.static, 1)
 	}
 	x.maxRate = max(x.maxRate, rate)

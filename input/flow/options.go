@@ -25,7 +25,7 @@ const (
 
 // told is what one options record says.
 type told struct {
-	sampler         uint64
+	sampler         uint64 // 0 none
 	rate            uint64
 	interval, space uint64
 	boot            int64 // when the exporter started, nanoseconds since 1970
@@ -96,10 +96,12 @@ func (d *domain) learn(o *told) {
 	if o.interval > 0 {
 		o.rate = (o.interval + min(o.space, 1<<32)) / o.interval
 	}
-	if o.rate > 0 {
-		if _, ok := d.rates[o.sampler]; ok || len(d.rates) < maxSamplers {
-			d.rates[o.sampler] = clamp32(o.rate)
-		}
+	switch {
+	case o.rate == 0:
+	case o.sampler == 0 && o.index != 0:
+		keep(d.interfaceRates, o.index, clamp32(o.rate), maxInterfaces)
+	default:
+		keep(d.rates, o.sampler, clamp32(o.rate), maxSamplers)
 	}
 	if o.boot != 0 {
 		d.boot = o.boot
@@ -109,9 +111,14 @@ func (d *domain) learn(o *told) {
 		name = o.desc
 	}
 	if name != "" && o.index != 0 {
-		if _, ok := d.interfaces[o.index]; ok || len(d.interfaces) < maxInterfaces {
-			d.interfaces[o.index] = name
-		}
+		keep(d.interfaces, o.index, name, maxInterfaces)
+	}
+}
+
+// keep books what is told of k, unless it is new and there is no room for it.
+func keep[K comparable, V any](m map[K]V, k K, v V, most int) {
+	if _, ok := m[k]; ok || len(m) < most {
+		m[k] = v
 	}
 }
 

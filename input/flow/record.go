@@ -187,7 +187,7 @@ func (r *Reader) count(m *message, n uint32) {
 // finish completes the event after its fields were taken, and emits it.
 func (r *Reader) finish(m *message, t *template) {
 	e, n := &r.e, &t.needs
-	if n.sampler || n.rate {
+	if n.sampler || n.rate || len(m.d.interfaceRates) > 0 {
 		r.sampling(m, n)
 	}
 	rate := e.Sampling
@@ -220,11 +220,13 @@ func (r *Reader) finish(m *message, t *template) {
 	r.emit(e)
 }
 
-// sampling finds the rate of a record that names its sampler or its own rate.
+// sampling finds the rate of a record that names its sampler or its own rate, or whose interface has one.
 func (r *Reader) sampling(m *message, n *needs) {
 	rec, rate := &r.rec, r.rec.rate
 	if n.sampler {
 		rate = m.x.rate(m.d, rec.sampler)
+	} else if own := m.d.interfaceRate(r.e.InIndex, r.e.OutIndex); own != 0 && !m.x.force {
+		rate = own
 	}
 	if n.rate && !m.x.force {
 		switch {

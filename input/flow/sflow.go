@@ -144,7 +144,7 @@ func (r *Reader) sample(x *exporter, b []byte, expanded bool, received int64) bo
 	e := &r.e
 	e.Time, e.End = received, received
 	e.InIndex, e.OutIndex = ifs[0], ifs[1]
-	if x.force && x.static != 0 {
+	if x.force {
 		rate = x.static
 	}
 	rate = max(rate, 1)

@@ -26,11 +26,12 @@ type savedExporter struct {
 }
 
 type savedDomain struct {
-	Version    Version           `json:"version"`
-	ID         uint32            `json:"id"`
-	Rates      map[uint64]uint32 `json:"rates,omitempty"`
-	Interfaces map[uint32]string `json:"interfaces,omitempty"`
-	Templates  []savedTemplate   `json:"templates,omitempty"`
+	Version        Version           `json:"version"`
+	ID             uint32            `json:"id"`
+	Rates          map[uint64]uint32 `json:"rates,omitempty"`
+	InterfaceRates map[uint32]uint32 `json:"interface_rates,omitempty"`
+	Interfaces     map[uint32]string `json:"interfaces,omitempty"`
+	Templates      []savedTemplate   `json:"templates,omitempty"`
 }
 
 type savedTemplate struct {
@@ -51,7 +52,10 @@ func (c *Collector) SaveState(w io.Writer) error {
 			if key.version != NetFlow9 && key.version != IPFIX {
 				continue
 			}
-			saved := savedDomain{Version: key.version, ID: key.id, Rates: maps.Clone(d.rates), Interfaces: maps.Clone(d.interfaces)}
+			saved := savedDomain{
+				Version: key.version, ID: key.id, Rates: maps.Clone(d.rates),
+				InterfaceRates: maps.Clone(d.interfaceRates), Interfaces: maps.Clone(d.interfaces),
+			}
 			for _, all := range d.templates {
 				for _, t := range all {
 					saved.Templates = append(saved.Templates, savedTemplate{t.id, t.port, t.scope, t.seen, t.fields})
@@ -103,6 +107,9 @@ func (x *exporter) restore(s *savedDomain) {
 	}
 	for sampler, rate := range s.Rates {
 		d.learn(&told{sampler: sampler, rate: uint64(rate)})
+	}
+	for index, rate := range s.InterfaceRates {
+		d.learn(&told{index: index, rate: uint64(rate)})
 	}
 	for index, name := range s.Interfaces {
 		d.learn(&told{index: index, name: cleanName([]byte(name))})

@@ -39,6 +39,7 @@ type Config struct {
 	Sampling      uint32     // one in so many packets; 0 says nothing, 1 says every packet
 	TemplateEvery int        // templates come again after so many datagrams; 0 is 20
 	Payload       int        // largest datagram in bytes, at least 512; 0 is 1400
+	Interfaces    []string   // NetFlow v9 and IPFIX: names of the interfaces from ifIndex 1 on, told with the templates
 }
 
 // Exporter gathers events and writes them as datagrams.

@@ -26,6 +26,7 @@ const (
 	reversePEN      = 29305 // RFC 5103
 	firstTemplate   = 256
 	optionsTemplate = 999
+	namesTemplate   = 998
 )
 
 // Variants of translated addresses; NAT64 has them of another family than the flow.

@@ -142,16 +142,16 @@ func (x *Exporter) sendTemplates(now int64, send func([]byte)) {
 		count++
 	}
 	b = closeSet(b, start)
-	if x.cfg.Sampling == 0 {
+	switch o := x.options(); {
+	case x.cfg.Sampling == 0:
 		send(x.seal(b, now, count, 0))
-		return
-	}
-	if o := x.options(); len(b)+len(o) <= x.cfg.Payload {
+	case len(b)+len(o) <= x.cfg.Payload:
 		send(x.seal(append(b, o...), now, count+2, 1))
-	} else {
+	default:
 		send(x.seal(b, now, count, 0))
 		send(x.seal(append(x.open(), o...), now, 2, 1))
 	}
+	x.sendNames(now, send)
 }
 
 // template is the template record of a layout.
