@@ -97,6 +97,7 @@ func amavisd(t *testing.T) (home string, port int) {
 	if out, err := exec.Command("chown", "-R", "amavis:amavis", home).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	next := sink(t) // before the port is given back, which it might get
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +105,7 @@ func amavisd(t *testing.T) (home string, port int) {
 	port = l.Addr().(*net.TCPAddr).Port
 	l.Close()
 	conf := filepath.Join(top, "amavisd.conf") // its folder must not be writable for amavis
-	if err := os.WriteFile(conf, fmt.Appendf(nil, amavisdConf, home, port, sink(t)), 0o644); err != nil {
+	if err := os.WriteFile(conf, fmt.Appendf(nil, amavisdConf, home, port, next), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(top, 0o755); err != nil {
@@ -117,8 +118,9 @@ func amavisd(t *testing.T) (home string, port int) {
 	}
 	t.Cleanup(func() { cmd.Process.Signal(os.Interrupt); cmd.Wait() })
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) { // Perl loads its modules
-		if c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			c.Close()
+		// It listens before it has made its databases, but greets only then.
+		if c, err := smtp.Dial(fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			c.Quit()
 			return home, port
 		}
 	}
