@@ -1,17 +1,43 @@
 package intel
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
+	"strconv"
 	"strings"
+	"time"
 )
+
+// feodoFloor is how often the Feodo tracker makes its lists anew.
+const feodoFloor = 5 * time.Minute
+
+// feodo reads the CSV of the Feodo tracker.
+func feodo() Format {
+	return Format{
+		Name: "feodo", About: "Feodo tracker CSV: first_seen, ip, port, status, last_online, malware", Floor: feodoFloor,
+		Sniff: func(head []byte) bool {
+			s := string(head)
+			return strings.Contains(s, "first_seen_utc") && strings.Contains(s, "dst_ip") && strings.Contains(s, "c2_status")
+		},
+		Parse: func(r io.Reader, to *Sink) error {
+			return rows(r, to, byComma, func(n int, f []string) {
+				if f[0] == "first_seen_utc" {
+					return
+				}
+				if len(f) < 6 {
+					to.Reject(Reject{n, clip(strings.Join(f, ",")), "expected 6 columns"})
+					return
+				}
+				port, _ := strconv.ParseUint(f[2], 10, 16)
+				addText(to, n, f[1], Indicator{Port: uint16(port), Name: f[5] + " C2", Tags: []string{"c2", f[3]}, Seen: max(stamp(f[4]), stamp(f[0]))})
+			})
+		},
+	}
+}
 
 // feodoJSON reads the JSON of the Feodo tracker: an array of servers.
 func feodoJSON() Format {
 	return Format{
-		Name: "feodo-json", About: "Feodo tracker JSON",
+		Name: "feodo-json", About: "Feodo tracker JSON", Floor: feodoFloor,
 		Sniff: func(head []byte) bool {
 			s := string(head)
 			return strings.HasPrefix(s, "[") && strings.Contains(s, `"ip_address"`) && strings.Contains(s, `"malware"`)
@@ -21,10 +47,7 @@ func feodoJSON() Format {
 			if err != nil {
 				return err
 			}
-			if t, err := dec.Token(); err != nil || t != json.Delim('[') {
-				return errors.New("no Feodo list: expected a JSON array")
-			}
-			for dec.More() {
+			_, err = eachObject(dec, "Feodo list", nil, func() error {
 				var x struct {
 					IP         string `json:"ip_address"`
 					Port       uint16 `json:"port"`
@@ -33,59 +56,43 @@ func feodoJSON() Format {
 					FirstSeen  string `json:"first_seen"`
 					LastOnline string `json:"last_online"`
 				}
-				if err := dec.Decode(&x); err != nil {
-					return fmt.Errorf("feodo list cut short or broken: %w", err)
+				if ok, err := decodeItem(dec, to, &x); !ok {
+					return err
 				}
 				addText(to, 0, x.IP, Indicator{Port: x.Port, Name: x.Malware + " C2", Tags: []string{"c2", x.Status}, Seen: max(stamp(x.LastOnline), stamp(x.FirstSeen))})
-			}
-			_, err = dec.Token()
+				return nil
+			})
 			return err
 		},
 	}
 }
 
-// threatFoxJSON reads the JSON export of ThreatFox: an object from the id of an entry to a list of its records.
-func threatFoxJSON() Format {
+// urlhaus reads the CSV of URLhaus: each URL, and the address and port of those whose host is a literal address.
+func urlhaus() Format {
 	return Format{
-		Name: "threatfox-json", About: "ThreatFox JSON export",
+		Name: "urlhaus", About: "URLhaus CSV: URLs, and the addresses of those that have no name", Floor: feodoFloor,
 		Sniff: func(head []byte) bool {
-			return strings.HasPrefix(string(head), "{") && strings.Contains(string(head), `"ioc_value"`)
+			return strings.Contains(string(head), "dateadded") && strings.Contains(string(head), "urlhaus_link")
 		},
 		Parse: func(r io.Reader, to *Sink) error {
-			dec, err := beginJSON(r)
-			if err != nil {
-				return err
-			}
-			if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-				return errors.New("no ThreatFox export: expected a JSON object")
-			}
-			for dec.More() {
-				id, err := dec.Token()
-				if err != nil {
-					return fmt.Errorf("the ThreatFox export is broken: %w", err)
+			return rows(r, to, byComma, func(n int, f []string) {
+				if f[0] == "id" {
+					return
 				}
-				var records []struct {
-					Value      string `json:"ioc_value"`
-					Threat     string `json:"threat_type"`
-					Malware    string `json:"malware_printable"`
-					First      string `json:"first_seen_utc"`
-					Last       string `json:"last_seen_utc"`
-					Confidence uint8  `json:"confidence_level"`
-					Tags       string `json:"tags"`
+				if len(f) < 8 {
+					to.Reject(Reject{n, clip(strings.Join(f, ",")), "expected 9 columns"})
+					return
 				}
-				if err := dec.Decode(&records); err != nil {
-					return fmt.Errorf("the ThreatFox export is cut short or broken: %w", err)
-				}
-				for _, x := range records {
-					addText(to, 0, x.Value, Indicator{
-						ID: fmt.Sprint(id), Name: strings.TrimSpace(x.Malware + " " + threatWord(x.Threat)),
-						URL: fmt.Sprintf("https://threatfox.abuse.ch/ioc/%v/", id), Confidence: min(x.Confidence, 100),
-						Tags: tags(x.Tags), Seen: max(stamp(x.Last), stamp(x.First)),
-					})
-				}
-			}
-			_, err = dec.Token()
-			return err
+				addText(to, n, f[2], Indicator{Name: f[5], URL: f[7], Tags: splitTags(f[6]), Seen: max(stamp(f[4]), stamp(f[1]))})
+			})
 		},
 	}
+}
+
+// splitTags reads tags parted by commas.
+func splitTags(s string) []string {
+	if s = strings.TrimSpace(s); s == "" || s == "None" {
+		return nil
+	}
+	return strings.Split(s, ",")
 }

@@ -1,6 +1,8 @@
 package intel
 
 import (
+	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -9,6 +11,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -18,34 +21,97 @@ import (
 
 // Manners towards the servers of lists.
 const (
-	fetchTimeout = 2 * time.Minute
-	firstBackoff = time.Minute
-	maxBackoff   = 6 * time.Hour
-	maxRedirects = 5
-	shrinkGuard  = 2 // a list that has shrunk to less than one in so many is an accident
-	userAgent    = "varde (network watch; list refresh)"
+	requestTimeout = 2 * time.Minute
+	refreshTimeout = 30 * time.Minute // of all pages together
+	firstBackoff   = time.Minute
+	maxBackoff     = 6 * time.Hour
+	maxRedirects   = 5
+	maxPages       = 1000 // requests of one refresh
+	maxPageSizes   = 16   // all answers of one refresh, in units of the list's size limit
+	shrinkGuard    = 2    // a list that has shrunk to less than one in so many is an accident
+	fullEvery      = 7 * 24 * time.Hour
+	userAgent      = "varde (network watch; list refresh)"
 )
 
-// floors are the shortest intervals that publishers ask for.
-var floors = map[string]time.Duration{"spamhaus": time.Hour, "feodo": 5 * time.Minute, "otx": 15 * time.Minute}
+// generalFloor is the shortest interval for lists whose format has none of its own.
+const generalFloor = 15 * time.Minute
 
-const floor = 15 * time.Minute
+// state is what is remembered of a server beside the copy of its list.
+type state struct {
+	URL      string    `json:"url"`
+	ETag     string    `json:"etag,omitempty"`
+	Modified string    `json:"modified,omitempty"`
+	Since    string    `json:"since,omitempty"`   // from where the next answer goes on, in the words of the server
+	Full     time.Time `json:"full,omitzero"`     // when all was last asked for, which shows what was withdrawn
+	Checked  time.Time `json:"checked,omitzero"`  // when it last answered well
+	Partial  bool      `json:"partial,omitempty"` // there is more to fetch at once
+}
 
-// Run keeps the lists fresh until ctx ends: local files are watched, URLs are fetched when they are due.
+func (s *Set) loadState(l *list) state {
+	var st state
+	b, err := os.ReadFile(s.path(l, ".state"))
+	if err == nil {
+		err = json.Unmarshal(b, &st)
+	}
+	if err != nil {
+		return state{}
+	}
+	return st
+}
+
+func (s *Set) saveState(l *list, st state) error {
+	if s.dir == "" {
+		return nil
+	}
+	b, err := json.Marshal(st)
+	if err != nil {
+		return err
+	}
+	return writeFile(s.path(l, ".state"), b)
+}
+
+// Run keeps the lists fresh until ctx ends: local files are watched, URLs are fetched when they are due, each list by
+// itself so that a slow server delays no other.
 func (s *Set) Run(ctx context.Context) error {
+	changed := make(chan struct{}, 1)
+	done := make(chan struct{})
+	for _, l := range s.lists {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			s.keep(ctx, l, changed)
+		}()
+	}
+	s.tell()
+	for running := len(s.lists); running > 0 || ctx.Err() == nil; {
+		select {
+		case <-changed:
+			s.rebuild()
+			s.tell()
+		case <-done:
+			running--
+		case <-ctx.Done():
+			for ; running > 0; running-- {
+				<-done
+			}
+		}
+	}
+	return nil
+}
+
+// keep keeps one list fresh.
+func (s *Set) keep(ctx context.Context, l *list, changed chan<- struct{}) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
-		changed := false
-		for _, l := range s.lists {
-			changed = s.refresh(ctx, l) || changed
-		}
-		if changed {
-			s.rebuild()
+		if s.refresh(ctx, l) {
+			select {
+			case changed <- struct{}{}:
+			default: // told already
+			}
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick.C:
 		}
 	}
@@ -54,26 +120,25 @@ func (s *Set) Run(ctx context.Context) error {
 // refresh reads one list again if it has changed or is due, and tells whether the table must be made anew.
 func (s *Set) refresh(ctx context.Context, l *list) bool {
 	var err error
+	l.mu.Lock()
+	due, stat, failed := !s.now().Before(l.next), l.stat, l.failed != ""
+	l.mu.Unlock()
 	if l.cfg.File != "" {
-		stat, statErr := os.Stat(l.cfg.File)
-		l.mu.Lock()
-		same := statErr == nil && l.stat != nil && os.SameFile(stat, l.stat) && stat.Size() == l.stat.Size() && stat.ModTime().Equal(l.stat.ModTime())
-		again := statErr != nil && l.failed != ""
-		l.mu.Unlock()
-		if same || again {
+		now, statErr := statLocal(l.cfg.File)
+		same := statErr == nil && stat != nil && os.SameFile(now, stat) && now.Size() == stat.Size() && now.ModTime().Equal(stat.ModTime())
+		if same || statErr != nil && failed {
 			return false
 		}
-		err = s.readFile(l, l.cfg.File)
+		err = s.readLocal(l)
 	} else {
-		if s.now().Before(l.next) {
+		if !due {
 			return false
 		}
 		var fresh bool
 		fresh, err = s.fetch(ctx, l)
-		if err == nil && !fresh {
+		if err = l.fail(err); err == nil && !fresh {
 			return false
 		}
-		err = l.fail(err)
 	}
 	if err != nil {
 		if ctx.Err() == nil {
@@ -81,7 +146,9 @@ func (s *Set) refresh(ctx context.Context, l *list) bool {
 		}
 		return false
 	}
-	s.log.Info("list read", "list", l.cfg.Name, "format", l.format, "entries", len(l.indicators), "rejected", l.rejected)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.log.Info("list read", "list", l.cfg.Name, "format", l.format.Name, "entries", l.total-l.expired-l.duplicates, "rejected", l.rejected)
 	return true
 }
 
@@ -91,153 +158,228 @@ type retryAfter struct {
 	wait time.Duration
 }
 
-// fetch gets a list by conditional GET and plans the next time.
+// every is how often a list is fetched. Its lock is held, or nobody else knows it yet.
+func (l *list) every() time.Duration {
+	format := l.format
+	if f, ok := FormatNamed(l.cfg.Format); ok {
+		format = f
+	}
+	return max(cmp.Or(time.Duration(l.cfg.Refresh), defaultRefresh), cmp.Or(format.Floor, generalFloor))
+}
+
+// fetch asks the server of a list for what is new and plans the next time.
 func (s *Set) fetch(ctx context.Context, l *list) (fresh bool, err error) {
-	every := max(time.Duration(l.cfg.Refresh), floor)
-	if l.cfg.Refresh == 0 {
-		every = defaultRefresh
-	}
-	if f, ok := floors[l.cfg.Format]; ok {
-		every = max(every, f)
-	}
-	defer func() {
-		wait := every
-		if err != nil {
-			wait = min(firstBackoff<<min(l.fails, 10), maxBackoff)
-			var asked retryAfter
-			if errors.As(err, &asked) {
-				wait = max(wait, min(asked.wait, 24*time.Hour))
-			}
-		}
-		wait += time.Duration(rand.Int64N(int64(wait)/10 + 1))
-		l.mu.Lock()
-		l.next = s.now().Add(wait)
-		l.mu.Unlock()
-	}()
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
-	req, err := s.request(ctx, l)
-	if err != nil {
-		return false, err
+	l.mu.Lock()
+	st := l.state
+	l.mu.Unlock()
+	if st.URL != l.cfg.URL || !s.hasCopy(l) {
+		st = state{URL: l.cfg.URL}
 	}
-	client := &http.Client{CheckRedirect: func(r *http.Request, via []*http.Request) error {
-		if len(via) > maxRedirects {
-			return fmt.Errorf("more than %d redirects", maxRedirects)
+	b, fresh, err := s.ask(ctx, l, &st)
+	if limit := s.sizeLimit(l); err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("all its pages together are larger than %d bytes; raise max_size if that is meant", limit)
+	}
+	if err == nil && fresh {
+		if err = s.take(l, b, s.now(), s.dir == "" || s.hasCopy(l)); err == nil && s.dir != "" {
+			err = writeFile(s.path(l, ".list"), b)
 		}
-		if r.URL.Host != via[0].URL.Host {
-			r.Header.Del(keyHeader(l))
-		}
-		return nil
-	}}
-	resp, err := client.Do(req)
+	}
+	l.mu.Lock()
+	wait := l.every()
 	if err != nil {
-		return false, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusNotModified {
-		return false, nil
-	}
-	if resp.StatusCode != http.StatusOK {
-		err := fmt.Errorf("the server answered %s", resp.Status)
-		if wait := parseRetry(resp.Header.Get("Retry-After"), s.now()); wait > 0 {
-			return false, retryAfter{err, wait}
+		wait = min(firstBackoff<<min(l.fails, 10), maxBackoff)
+		var asked retryAfter
+		if errors.As(err, &asked) {
+			wait = max(wait, min(asked.wait, 24*time.Hour))
 		}
-		return false, err
+	} else {
+		st.Checked = s.now()
+		l.state = st
+		if st.Partial {
+			wait = firstBackoff
+		}
 	}
-	b, err := s.body(l, resp)
-	if err == nil && l.cfg.Format == "otx" {
-		b, err = s.pages(client, req, l, b)
+	wait += time.Duration(rand.Int64N(int64(wait)/10 + 1))
+	l.next = s.now().Add(wait)
+	l.mu.Unlock()
+	if err == nil {
+		err = s.saveState(l, st)
 	}
-	if err != nil {
-		return false, err
-	}
-	return true, s.accept(l, b, resp)
+	return fresh && err == nil, err
 }
 
-// maxPages bounds how far the pages of one answer are followed.
-const maxPages = 1000
-
-// pages follows the pages of an OTX answer and gives all pulses as one document.
-func (s *Set) pages(client *http.Client, req *http.Request, l *list, first []byte) ([]byte, error) {
-	var page struct {
-		Results []json.RawMessage `json:"results"`
-		Next    string            `json:"next"`
+// hasCopy tells whether there is a copy of the list to which the server's words apply: who deletes it has all fetched
+// again and taken as it is.
+func (s *Set) hasCopy(l *list) bool {
+	if s.dir == "" {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.digest != nil
 	}
-	if err := json.Unmarshal(first, &page); err != nil || page.Next == "" {
-		return first, nil // what it is instead, the parser says
-	}
-	all, size := page.Results, len(first)
-	for n := 1; page.Next != ""; n++ {
-		next, err := req.URL.Parse(page.Next)
-		if err != nil || next.Host != req.URL.Host || next.Scheme != req.URL.Scheme {
-			return nil, fmt.Errorf("its next page %q is on another server", clip(page.Next))
-		}
-		if n >= maxPages || int64(size) > s.sizeLimit(l) {
-			return nil, fmt.Errorf("it has more than %d pages or %d bytes; raise max_size if that is meant", n, size)
-		}
-		again := req.Clone(req.Context())
-		again.URL, again.Host = next, next.Host
-		resp, err := client.Do(again)
-		if err != nil {
-			return nil, err
-		}
-		b, err := s.body(l, resp)
-		resp.Body.Close()
-		if err == nil && resp.StatusCode != http.StatusOK {
-			err = fmt.Errorf("page %d: the server answered %s", n+1, resp.Status)
-		}
-		page.Results, page.Next = nil, ""
-		if err == nil {
-			err = json.Unmarshal(b, &page)
-		}
-		if err != nil {
-			return nil, err
-		}
-		all, size = append(all, page.Results...), size+len(b)
-	}
-	return json.Marshal(map[string]any{"results": all})
+	_, err := os.Stat(s.path(l, ".list"))
+	return err == nil
 }
 
-func keyHeader(l *list) string {
-	if l.cfg.KeyHeader == "" {
-		return "X-OTX-API-KEY"
+// ask fetches a list in the way of its format; fresh tells that it has changed.
+func (s *Set) ask(ctx context.Context, l *list, st *state) (b []byte, fresh bool, err error) {
+	v, err := s.newVisit(l)
+	if err != nil {
+		return nil, false, err
 	}
-	return l.cfg.KeyHeader
+	switch {
+	case l.cfg.Format == "otx":
+		return v.otx(ctx, st)
+	case l.cfg.Format == "taxii":
+		return v.taxii(ctx, st)
+	case l.cfg.Format == "threatfox-api":
+		return v.threatFox(ctx, st)
+	case isFeedURL(v.base) && (l.cfg.Format == "misp" || l.cfg.Format == "" && strings.HasSuffix(v.base.Path, manifestName)):
+		return v.misp(ctx, st)
+	}
+	a, err := v.conditional(ctx, v.base.String(), st)
+	if err != nil || a.status == http.StatusNotModified {
+		return nil, false, err
+	}
+	return a.body, true, nil
 }
 
-func (s *Set) request(ctx context.Context, l *list) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, l.cfg.URL, nil)
+// visit is one round of requests to the server of one list.
+type visit struct {
+	set      *Set
+	list     *list
+	base     *url.URL
+	client   *http.Client
+	key      string
+	requests int
+	bytes    int64
+}
+
+// answer is what a server answered, within the limits.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (s *Set) newVisit(l *list) (*visit, error) {
+	base, err := url.Parse(l.cfg.URL)
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("User-Agent", userAgent)
-	req.Header.Set("Accept-Encoding", "gzip")
+	v := &visit{set: s, list: l, base: base}
 	if l.cfg.KeyFile != "" {
 		key, err := os.ReadFile(l.cfg.KeyFile)
 		if err != nil {
 			return nil, fmt.Errorf("read its key: %w", err)
 		}
-		req.Header.Set(keyHeader(l), strings.TrimSpace(string(key)))
+		v.key = strings.TrimSpace(string(key))
 	}
-	if s.dir == "" {
-		return req, nil
-	}
-	// What the server said of our copy lies beside it, and is sent back only while the copy is in use.
-	if tag, err := os.ReadFile(s.copyPath(l) + ".tag"); err == nil && len(l.indicators) > 0 {
-		etag, modified, _ := strings.Cut(string(tag), "\n")
-		if etag != "" {
-			req.Header.Set("If-None-Match", etag)
+	v.client = &http.Client{Timeout: requestTimeout, CheckRedirect: func(r *http.Request, via []*http.Request) error {
+		if len(via) > maxRedirects {
+			return fmt.Errorf("more than %d redirects", maxRedirects)
 		}
-		if modified != "" {
-			req.Header.Set("If-Modified-Since", modified)
+		if !v.ours(r.URL) {
+			r.Header.Del(v.keyHeader())
+			r.Header.Del("Authorization")
 		}
-	}
-	return req, nil
+		return nil
+	}}
+	return v, nil
 }
 
-// body reads an answer within the size limit, before and after decompression.
-func (s *Set) body(l *list, resp *http.Response) ([]byte, error) {
-	limit := s.sizeLimit(l)
+// ours tells whether a URL is on the server that the key is meant for, and as safe on its way there.
+func (v *visit) ours(u *url.URL) bool { return u.Host == v.base.Host && u.Scheme == v.base.Scheme }
+
+func (v *visit) keyHeader() string {
+	switch cfg := v.list.cfg; {
+	case cfg.KeyHeader != "":
+		return cfg.KeyHeader
+	case cfg.Format == "otx":
+		return "X-OTX-API-KEY"
+	case strings.HasPrefix(cfg.Format, "threatfox"), strings.HasPrefix(cfg.Format, "feodo"), cfg.Format == "urlhaus":
+		return "Auth-Key"
+	}
+	return "Authorization"
+}
+
+// conditional asks for what has changed since the answer that st tells of, and keeps what the new one says.
+func (v *visit) conditional(ctx context.Context, where string, st *state) (*answer, error) {
+	header := http.Header{}
+	if st.ETag != "" {
+		header.Set("If-None-Match", st.ETag)
+	}
+	if st.Modified != "" {
+		header.Set("If-Modified-Since", st.Modified)
+	}
+	a, err := v.do(ctx, http.MethodGet, where, nil, header)
+	if err == nil && a.status == http.StatusOK {
+		st.ETag, st.Modified = cut(a.header.Get("ETag"), maxNotice), cut(a.header.Get("Last-Modified"), maxNotice)
+	}
+	return a, err
+}
+
+// do sends one request to the list's own server. An answer is 200 or, to a condition, 304; all else is an error.
+func (v *visit) do(ctx context.Context, method, where string, body []byte, header http.Header) (*answer, error) {
+	u, err := v.base.Parse(where)
+	if err != nil || !v.ours(u) {
+		return nil, fmt.Errorf("its next page %q is on another server", clip(where))
+	}
+	limit := v.set.sizeLimit(v.list)
+	if v.requests++; v.requests > maxPages || v.bytes > maxPageSizes*limit {
+		return nil, fmt.Errorf("it has more than %d pages or %d bytes; raise max_size if that is meant", maxPages, maxPageSizes*limit)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if header != nil {
+		req.Header = header
+	}
+	req.Header.Set("User-Agent", userAgent)
+	req.Header.Set("Accept-Encoding", "gzip")
+	if v.list.cfg.User != "" {
+		req.SetBasicAuth(v.list.cfg.User, v.key)
+	} else if v.key != "" {
+		req.Header.Set(v.keyHeader(), v.key)
+	}
+	resp, err := v.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	a := &answer{status: resp.StatusCode, header: resp.Header}
+	switch resp.StatusCode {
+	case http.StatusNotModified:
+		return a, nil
+	case http.StatusOK:
+		a.body, err = readBody(resp, limit)
+		v.bytes += int64(len(a.body))
+		return a, err
+	}
+	err = fmt.Errorf("the server answered %s%s", resp.Status, hint(resp.StatusCode))
+	if wait := parseRetry(resp.Header.Get("Retry-After"), v.set.now()); wait > 0 {
+		err = retryAfter{err, wait}
+	}
+	return nil, err
+}
+
+// hint says what to do about an answer.
+func hint(status int) string {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return "; check user, key_file and key_header"
+	case http.StatusNotFound:
+		return "; check the url"
+	case http.StatusNotAcceptable:
+		return "; it does not speak this version of the protocol"
+	}
+	return ""
+}
+
+// readBody reads an answer within the limit, before and after decompression.
+func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	var in io.Reader = io.LimitReader(resp.Body, limit+1)
 	if resp.Header.Get("Content-Encoding") == "gzip" {
 		gz, err := gzip.NewReader(in)
@@ -254,31 +396,6 @@ func (s *Set) body(l *list, resp *http.Response) ([]byte, error) {
 		return nil, fmt.Errorf("it is larger than %d bytes; raise max_size if that is meant", limit)
 	}
 	return b, nil
-}
-
-// accept takes a fetched list unless it is an accident, and keeps it as the last good copy.
-func (s *Set) accept(l *list, b []byte, resp *http.Response) error {
-	l.mu.Lock()
-	old, loaded, format, rejects, rejected := l.indicators, l.loaded, l.format, l.rejects, l.rejected
-	l.mu.Unlock()
-	if err := s.take(l, b, s.now()); err != nil {
-		return err
-	}
-	l.mu.Lock()
-	now := len(l.indicators)
-	if now*shrinkGuard < len(old) {
-		l.indicators, l.loaded, l.format, l.rejects, l.rejected = old, loaded, format, rejects, rejected
-		l.mu.Unlock()
-		return fmt.Errorf("it has shrunk from %d to %d entries; the old copy stays. If that is meant, delete %s", len(old), now, s.copyPath(l))
-	}
-	l.mu.Unlock()
-	if s.dir == "" {
-		return nil
-	}
-	if err := writeFile(s.copyPath(l), b); err != nil {
-		return err
-	}
-	return writeFile(s.copyPath(l)+".tag", []byte(resp.Header.Get("ETag")+"\n"+resp.Header.Get("Last-Modified")))
 }
 
 // writeFile puts a file in place whole or not at all.
@@ -301,7 +418,7 @@ func writeFile(path string, b []byte) error {
 // parseRetry reads Retry-After: seconds or a date (RFC 9110 section 10.2.3).
 func parseRetry(s string, now time.Time) time.Duration {
 	if n, err := strconv.Atoi(s); err == nil && n > 0 {
-		return time.Duration(n) * time.Second
+		return time.Duration(min(n, 24*60*60)) * time.Second
 	}
 	if t, err := http.ParseTime(s); err == nil {
 		return t.Sub(now)

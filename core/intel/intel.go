@@ -5,6 +5,7 @@ package intel
 import (
 	"io"
 	"net/netip"
+	"time"
 )
 
 // Type says what kind of thing an Indicator names.
@@ -13,8 +14,8 @@ type Type uint8
 // The types of indicators. Formats skip, and count, what they cannot express as one of them.
 const (
 	Address Type = iota // Prefix, and Port where the list gives one
-	Domain              // Text: lower case, no trailing dot
-	URL                 // Text
+	Domain              // Text: lower case, no trailing dot; Below where the list means every name under it too
+	URL                 // Text, as PlainURL writes it
 	MD5                 // Text: lower-case hexadecimal
 	SHA1
 	SHA256
@@ -26,8 +27,8 @@ type Indicator struct {
 	Prefix netip.Prefix // masked; IPv4-mapped IPv6 is given as IPv4
 	Port   uint16       // 0 where the entry is not bound to a port
 	Text   string
+	Below  bool
 
-	ID         string   // the list's own id of the entry, where a later update can withdraw it by that
 	Name       string   // pulse, malware family, SBL number ...
 	URL        string   // where a person can read on
 	Confidence uint8    // 1..100; 0 where the list does not say
@@ -47,6 +48,8 @@ type Reject struct {
 type Sink struct {
 	Add    func(*Indicator)
 	Reject func(Reject)
+	// Notice takes what the publisher wants to be shown: copyright, terms, the date of the list. It may be nil.
+	Notice func(string)
 	// AllowWide admits prefixes of /0../7 (IPv4) and /0../15 (IPv6), which are otherwise rejected as list accidents.
 	AllowWide bool
 	// Now is the time against which expiry and validity are judged, nanoseconds since 1970.
@@ -62,4 +65,18 @@ type Format struct {
 	// Parse reads a whole list. Its error means that the input is no such list at all (an HTML page, half a JSON
 	// document): nothing of it may be used. A single bad entry is a Reject.
 	Parse func(r io.Reader, to *Sink) error
+	// Info says that lists of this form tell a role, as Tor exits, not hostility.
+	Info bool
+	// Floor is the shortest interval at which publishers of this form let it be fetched, 0 for the general one.
+	Floor time.Duration
 }
+
+// notice hands a publisher's line on, as far as a line goes.
+func (to *Sink) notice(s string) {
+	if to.Notice != nil && s != "" {
+		to.Notice(s[:min(len(s), maxNotice)])
+	}
+}
+
+// maxNotice bounds what is kept of a publisher's notice, in bytes.
+const maxNotice = 300
