@@ -280,7 +280,8 @@ func (r *Reader) stamp(m *message, n *needs, c clock, v uint32) int64 {
 	case boot == 0:
 		return m.exported
 	}
-	return boot + int64(v)*int64(time.Millisecond)
+	elapsed := (m.exported - boot) / int64(time.Millisecond)
+	return boot + (elapsed+int64(int32(v-uint32(elapsed))))*int64(time.Millisecond)
 }
 
 // icmp sets type and code, which most exporters put into the destination port.

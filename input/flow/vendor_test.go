@@ -227,6 +227,11 @@ func TestVendors(t *testing.T) {
 			[][]byte{row(ends, num(4, 5000), num(4, 6000), num(8, uint64(now/milli)-10_000))},
 			[]event.Event{{Src: src, Dst: dst, Time: now - 5000*milli, End: now - 4000*milli}},
 		},
+		"uptimes that have wrapped twice since their beginning": {
+			flow.IPFIX, append(v4, spec{22, 4, 0}, spec{21, 4, 0}, spec{160, 8, 0}),
+			[][]byte{row(ends, num(4, 1<<32-1000), num(4, 2000), num(8, uint64(now/milli)-2<<32-5000))},
+			[]event.Event{{Src: src, Dst: dst, Time: now - 6000*milli, End: now - 3000*milli}},
+		},
 		"an absolute beginning and the uptime of the end": {
 			flow.NetFlow9, append(v4, spec{152, 8, 0}, spec{21, 4, 0}),
 			[][]byte{row(ends, num(8, uint64(now/milli)-7000), num(4, uptimeNow-1000))},
@@ -282,12 +287,12 @@ func TestUptimeBeganByOptions(t *testing.T) {
 	})
 	other := netip.MustParseAddrPort("192.0.2.2:40000")
 	withBegin := append(fields[:4:4], spec{160, 8, 0})
-	r.Packet(other, export(flow.IPFIX, 0, templates(flow.IPFIX, withBegin), set(300, row(flows[4:], num(8, 1)))), now)
+	r.Packet(other, export(flow.IPFIX, 0, templates(flow.IPFIX, withBegin), set(300, row(flows[4:], num(8, uint64(now/milli)-7000)))), now)
 	r.Packet(router, export(flow.IPFIX, 0, templates(flow.IPFIX, fields), flows), now)
 	r.Packet(router, export(flow.IPFIX, 1, options, began), now)
 	r.Packet(router, export(flow.IPFIX, 2, flows), now)
 	want := []string{
-		fmt.Sprint("192.0.2.2 ", 5001-now/milli, " ", 6001-now/milli),
+		"192.0.2.2 -2000 -1000",
 		"192.0.2.1 -1000 0",
 		"192.0.2.1 -5000 -4000",
 	}
