@@ -217,7 +217,7 @@ func TestClassOf(t *testing.T) {
 		{event.UDP, netip.Addr{}, v6, UDP6},
 		{event.ICMP, v4, v4, ICMP4},
 		{event.ICMPv6, v6, v6, ICMP6},
-		{event.ICMP, v6, v6, OtherClass},
+		{event.ICMP, netip.Addr{}, netip.Addr{}, ICMP4},
 		{47, v4, v4, OtherClass},
 		{event.TCP, netip.Addr{}, netip.Addr{}, OtherClass},
 	} {

@@ -16,7 +16,7 @@ import (
 
 // Reader answers the typed questions. Every answer is of one moment: an event counts once, whether it is being sealed
 // or not. Rows are sorted as each question says, equal ones in no order that is promised; ctx ends a question early with
-// its error. What Check refuses is an error, and so is a number of rows below 1 or above MaxRows where n asks for rows.
+// its error. What Check refuses is an error, and so is an n below 1 or above MaxRows, of Points above MaxPixels.
 //
 // An event counts as its Hits, and its packets and bytes are those of both directions.
 type Reader interface {
@@ -204,10 +204,14 @@ const (
 	OtherClass
 )
 
-// ClassOf is the class of an event: OtherClass where there is no address, and for ICMP of the wrong family.
+// ClassOf is the class of an event; TCP and UDP without an address are OtherClass.
 func ClassOf(e *event.Event) Class {
 	v4, v6 := family(e)
 	switch {
+	case e.Proto == event.ICMP:
+		return ICMP4
+	case e.Proto == event.ICMPv6:
+		return ICMP6
 	case v4 && e.Proto == event.TCP:
 		return TCP4
 	case v4 && e.Proto == event.UDP:
@@ -216,10 +220,6 @@ func ClassOf(e *event.Event) Class {
 		return TCP6
 	case v6 && e.Proto == event.UDP:
 		return UDP6
-	case v4 && e.Proto == event.ICMP:
-		return ICMP4
-	case v6 && e.Proto == event.ICMPv6:
-		return ICMP6
 	}
 	return OtherClass
 }
@@ -251,7 +251,7 @@ type Contact struct {
 	Events               uint64
 	PacketsOut, BytesOut uint64 // from Own
 	PacketsIn, BytesIn   uint64
-	Ports                []string // services as FieldService writes them but of the lower port that is not 0, most used first, at most MaxContactPorts
+	Ports                []string // services as FieldService has them but of the lower port that is not 0, most events first, at most MaxContactPorts
 	Answered             bool     // traffic went both ways: events from either end, or with packets of the other direction
 	Sampled              bool
 }
