@@ -114,13 +114,13 @@ func (c *content) count(now uint32) int {
 	return n - gone
 }
 
-// evidence is what one entry says.
-func (c *content) evidence(l *list, s *said, side event.Side, port uint16) event.Evidence {
+// evidence appends what one entry says.
+func (c *content) evidence(into []event.Evidence, l *list, s *said, side event.Side, port uint16) []event.Evidence {
 	n := &c.notes[s.note]
-	return event.Evidence{
+	return append(into, event.Evidence{
 		List: l.cfg.Name, Name: n.name, URL: n.url, Tags: n.tags, Confidence: cmp.Or(n.confidence, l.cfg.Confidence, defaultConfidence),
 		Seen: int64(s.seen) * 1e9, Info: c.info, Side: side, Port: s.port, PortMiss: s.port != 0 && s.port != port,
-	}
+	})
 }
 
 // defaultConfidence is that of entries of which neither list nor configuration says any.

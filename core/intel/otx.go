@@ -11,7 +11,7 @@ import (
 // pulse is one pulse of OTX, or one indicator of its flat export, which has type and indicator itself.
 type pulse struct {
 	ID                    json.RawMessage // a string, of indicators in the export a number
-	OldID                 string `json:"_id"`
+	OldID                 string          `json:"_id"`
 	Name, Title, Modified string
 	Tags                  []string
 	Indicators            []otxIndicator

@@ -167,4 +167,3 @@ func (v *visit) threatFox(ctx context.Context, st *state) ([]byte, bool, error) 
 }
 
 const foxHead = `"query_status":"ok",`
-

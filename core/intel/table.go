@@ -22,11 +22,12 @@ type merged struct {
 	unused   []int // of each list, entries in ranges that never alert
 }
 
-// ref is one address entry of one list in the chain of its prefix.
+// ref is one address entry of one list. Those of the same prefix form a chain, which goes on with the chain of the
+// next shorter prefix that covers it: one look-up for the longest prefix of an address finds all.
 type ref struct {
 	list    uint32
 	address uint32
-	next    uint32 // the next in refs, 0 at the end
+	next    uint32 // in refs, 0 at the end
 }
 
 // merge makes the table. Entries of ranges that never alert are left out, so that traffic of the own network is not
@@ -56,8 +57,11 @@ func merge(lists []*list, contents []*content, never *bart.Lite) *merged {
 		}
 	}
 	marks := 0
-	for p := range t.prefixes.All4() {
-		marks += fineMarks(p)
+	for p, head := range t.prefixes.All() {
+		t.join(p, head)
+		if p.Addr().Is4() {
+			marks += fineMarks(p)
+		}
 	}
 	t.filter = newFilter(marks)
 	for p := range t.prefixes.All4() {
@@ -66,31 +70,56 @@ func merge(lists []*list, contents []*content, never *bart.Lite) *merged {
 	return t
 }
 
-// filter tells of nearly all IPv4 addresses that no list names them or their neighbours, in two memory accesses that
-// depend on nothing. It has no false negatives.
-type filter struct {
-	wide  [1 << 16 / 64]uint64 // a bit for each /16 that lies under a listed prefix of /16 or shorter
-	fine  []uint64             // a bit for each /24 that lies under or over a longer one, by hash
-	shift uint
+// join lets the chain of a prefix go on with that of the longest other one that covers it.
+func (t *merged) join(p netip.Prefix, head uint32) {
+	if p.Bits() == 0 {
+		return
+	}
+	shorter := netip.PrefixFrom(p.Addr(), p.Bits()-1).Masked()
+	_, up, ok := t.prefixes.LookupPrefixLPM(shorter)
+	if !ok {
+		return
+	}
+	last := head
+	for t.refs[last].next != 0 {
+		last = t.refs[last].next
+	}
+	t.refs[last].next = up
 }
 
-// The hashed part has sixteen bits for each one that is set, so that at most one address in sixteen is looked up in
-// vain, whatever the lists hold; 2^24 is as many as there are /24s.
+// filter tells of nearly all IPv4 addresses that no list names them or their neighbours, without a branch and in two
+// memory accesses that do not wait for each other. It has no false negatives.
+type filter struct {
+	wide [1 << 16 / 64]uint64 // a bit for each /16 that lies under a listed prefix of /16 or shorter
+	// fine is a Bloom filter of the /24s that lie under or over a longer prefix: two bits of one word for each, so that
+	// it stays in the nearer caches.
+	fine  []uint64
+	shift uint8
+}
+
+// The fine part has a word for every four /24s that are marked in it, which has less than one in fifty looked up in
+// vain, and no more words than there are for all /24s.
 const (
-	filterShare = 16
-	minFilter   = 12
-	maxFilter   = 24
+	marksPerWord = 4
+	minFilter    = 6
+	maxFilter    = 18
 )
 
 func newFilter(marks int) filter {
-	bits := uint(minFilter)
-	for bits < maxFilter && 1<<bits < marks*filterShare {
+	bits := minFilter
+	for bits < maxFilter && marksPerWord<<bits < marks {
 		bits++
 	}
-	return filter{fine: make([]uint64, 1<<bits/64), shift: 32 - bits}
+	return filter{fine: make([]uint64, 1<<bits), shift: uint8(64 - bits)}
 }
 
-// fineMarks is how many bits of the hashed part a prefix sets.
+// spot is where the /24 of an address stands: a word and two bits of it (multiplicative hashing by the golden ratio).
+func (f *filter) spot(ip uint32) (word, bits uint64) {
+	h := uint64(ip>>8) * 0x9e3779b97f4a7c15
+	return h >> (f.shift & 63), 1<<(h>>20&63) | 1<<(h>>26&63)
+}
+
+// fineMarks is how many /24s of the fine part a prefix marks.
 func fineMarks(p netip.Prefix) int {
 	if p.Bits() <= 16 {
 		return 0
@@ -98,12 +127,8 @@ func fineMarks(p netip.Prefix) int {
 	return 1 << max(24-p.Bits(), 0)
 }
 
-// slot spreads the number of a /24 over the bits of the filter (Knuth's multiplicative hashing).
-func (f *filter) slot(ip uint32) uint32 { return (ip >> 8) * 0x9e3779b1 >> (f.shift & 31) }
-
 func (f *filter) mark(p netip.Prefix) {
-	b := p.Addr().As4()
-	ip := binary.BigEndian.Uint32(b[:])
+	ip := ipv4(p.Addr())
 	if p.Bits() <= 16 {
 		for i, n := ip>>16, uint32(1)<<(16-p.Bits()); n > 0; i, n = i+1, n-1 {
 			f.wide[i/64] |= 1 << (i % 64)
@@ -111,20 +136,28 @@ func (f *filter) mark(p netip.Prefix) {
 		return
 	}
 	for n := fineMarks(p); n > 0; ip, n = ip+1<<8, n-1 {
-		i := f.slot(ip)
-		f.fine[i/64] |= 1 << (i % 64)
+		word, bits := f.spot(ip)
+		f.fine[word] |= bits
 	}
+}
+
+func (f *filter) has(ip uint32) bool {
+	word, bits := f.spot(ip)
+	return f.fine[word]&bits == bits || f.wide[ip>>22]>>(ip>>16%64)&1 != 0
+}
+
+// ipv4 is the number of an IPv4 address.
+func ipv4(a netip.Addr) uint32 {
+	b := a.As4()
+	return binary.BigEndian.Uint32(b[:])
 }
 
 // may tells whether an address can be listed at all.
 func (t *merged) may(a netip.Addr) bool {
-	if !a.Is4() {
-		return t.any6 && a.IsValid()
+	if a.Is4() {
+		return t.filter.has(ipv4(a))
 	}
-	b := a.As16() // As16 is inlined, As4 is not
-	ip := binary.BigEndian.Uint32(b[12:])
-	i := t.filter.slot(ip)
-	return (t.filter.fine[i/64]>>(i%64)|t.filter.wide[ip>>22]>>(ip>>16%64))&1 != 0
+	return t.any6 && a.IsValid()
 }
 
 // lookup appends the evidence of every entry that covers the address and has not expired at now.
@@ -132,21 +165,22 @@ func (t *merged) lookup(a netip.Addr, port uint16, side event.Side, now int64, i
 	if !t.may(a) {
 		return into
 	}
+	head, ok := t.prefixes.Lookup(a)
+	if !ok {
+		return into
+	}
 	at := seconds(now)
-	for p, head := range t.prefixes.Supernets(netip.PrefixFrom(a, a.BitLen())) {
-		for i := head; i != 0; i = t.refs[i].next {
-			r := &t.refs[i]
-			c := t.contents[r.list]
-			e := &c.addresses[r.address]
-			if e.expires <= at {
-				continue
-			}
-			l := t.lists[r.list]
-			l.hits.Add(1)
-			v := c.evidence(l, &e.said, side, port)
-			v.Entry = p
-			into = append(into, v)
+	for i := head; i != 0; i = t.refs[i].next {
+		r := &t.refs[i]
+		c := t.contents[r.list]
+		e := &c.addresses[r.address]
+		if e.expires <= at {
+			continue
 		}
+		l := t.lists[r.list]
+		l.hits.Add(1)
+		into = c.evidence(into, l, &e.said, side, port)
+		into[len(into)-1].Entry = e.prefix()
 	}
 	return into
 }
@@ -163,7 +197,7 @@ func (t *merged) text(of func(*content) *texts, key []byte, below bool, now int6
 				continue
 			}
 			t.lists[n].hits.Add(1)
-			into = append(into, c.evidence(t.lists[n], s, 0, s.port))
+			into = c.evidence(into, t.lists[n], s, 0, s.port)
 		}
 	}
 	return into
