@@ -1,7 +1,9 @@
 package flow
 
 import (
+	"math"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"varde/event"
@@ -9,14 +11,18 @@ import (
 
 // exporter is one router, known by its address without the port, since a reload of the router changes the port.
 type exporter struct {
+	c       *Collector
 	mu      sync.Mutex // held while one datagram of it is decoded
+	gone    bool       // it was forgotten; a reader that still knows it looks for another
 	addr    netip.Addr
 	name    string
-	listed  bool
+	listed  bool   // by its address or a prefix
+	kept    bool   // listed by its address: never forgotten, and with room of its own
 	static  uint32 // sampling rate by configuration, 0 none
 	force   bool   // static counts whatever the exporter says; only where there is a static rate
 	domains map[domainKey]*domain
 	pending pending
+	memory  int // what it takes, estimated
 
 	first, last int64 // received
 	version     Version
@@ -41,7 +47,10 @@ type domainKey struct {
 
 // domain is what one observation domain has taught us.
 type domain struct {
+	x              *exporter
 	key            domainKey
+	memory         int                 // its part of the exporter's
+	last           int64               // received
 	templates      map[uint16][]taught // by template id
 	taught         int                 // templates over all ids
 	rates          map[uint64]uint32   // sampler id to rate; id 0 is the rate of a domain without samplers
@@ -72,33 +81,48 @@ func (r *Reader) exporter(from netip.AddrPort, received int64) *exporter {
 	addr := from.Addr()
 	x := r.last
 	if x == nil || x.addr != addr {
-		r.c.mu.RLock()
-		x = r.c.exporters[addr]
-		r.c.mu.RUnlock()
-		if x == nil {
-			if x = r.c.admit(addr, received); x == nil {
-				return nil
-			}
+		if x = r.c.find(addr, received); x == nil {
+			return nil
 		}
 		r.last = x
 	}
 	x.mu.Lock()
+	for x.gone { // another reader has just forgotten it
+		x.mu.Unlock()
+		if x = r.c.find(addr, received); x == nil {
+			r.last = nil
+			return nil
+		}
+		r.last = x
+		x.mu.Lock()
+	}
 	x.last = received
 	x.datagrams++
 	return x
 }
 
-// admit makes room for a new exporter: listed ones always, others up to the maximum, in place of one that has been
-// silent for long or never sent a record. Spoofed senders can so take the free places, but no place of a real one.
+func (c *Collector) find(addr netip.Addr, now int64) *exporter {
+	c.mu.RLock()
+	x := c.exporters[addr]
+	c.mu.RUnlock()
+	if x == nil {
+		x = c.admit(addr, now)
+	}
+	return x
+}
+
+// admit makes room for a new exporter: those listed by their address always, others up to the maximum, in place of one
+// that has been silent for long or never sent a record. Spoofed senders can so take the free places, but no place of a
+// real one.
 func (c *Collector) admit(addr netip.Addr, now int64) *exporter {
-	x := &exporter{addr: addr, name: addr.String(), first: now, last: now, domains: map[domainKey]*domain{}}
+	x := &exporter{c: c, addr: addr, name: addr.String(), first: now, last: now, domains: map[domainKey]*domain{}}
 	for i := range c.known {
 		k := &c.known[i]
 		if !k.prefix.Contains(addr) {
 			continue
 		}
 		if !x.listed || k.prefix.IsSingleIP() {
-			x.listed, x.static, x.force = true, k.Sampling, k.Force && k.Sampling != 0
+			x.listed, x.kept, x.static, x.force = true, k.prefix.IsSingleIP(), k.Sampling, k.Force && k.Sampling != 0
 			if k.Name != "" && (k.prefix.IsSingleIP() || x.name == addr.String()) {
 				x.name = k.Name
 			}
@@ -113,10 +137,11 @@ func (c *Collector) admit(addr netip.Addr, now int64) *exporter {
 	if old := c.exporters[addr]; old != nil {
 		return old
 	}
-	if len(c.exporters) >= c.cfg.Max && !x.listed && !c.evict(now) {
+	if len(c.exporters) >= c.cfg.Max && !x.kept && !c.evict(now) {
 		c.refused.Add(1)
 		return nil
 	}
+	x.book(exporterMemory)
 	c.exporters[addr] = x
 	return x
 }
@@ -130,55 +155,62 @@ func (c *Collector) evict(now int64) bool {
 		if tries--; tries < 0 {
 			return false
 		}
-		if x.listed || !x.mu.TryLock() {
+		if x.kept || !x.mu.TryLock() {
 			continue
 		}
-		gone := x.records == 0 || now-x.last > int64(idleExporter)
-		if gone {
+		if x.gone = x.records == 0 || now-x.last > int64(idleExporter); x.gone {
 			c.held.Add(-int64(x.pending.bytes))
-		}
-		x.mu.Unlock()
-		if gone {
+			x.book(-x.memory)
 			delete(c.exporters, addr)
 			c.evicted.Add(1)
+		}
+		x.mu.Unlock()
+		if x.gone {
 			return true
 		}
 	}
 	return false
 }
 
-// domain finds or makes a domain of a locked exporter; nil when it has too many.
+// domain finds or makes a domain of a locked exporter; nil when it has too many, or no memory for one more.
 func (x *exporter) domain(key domainKey) *domain {
 	d := x.domains[key]
-	if d == nil && len(x.domains) < maxDomains {
-		d = &domain{
-			key: key, templates: map[uint16][]taught{}, rates: map[uint64]uint32{}, interfaceRates: map[uint32]uint32{},
-			interfaces: map[uint32]string{}, streams: map[uint16]*stream{},
-		}
-		x.domains[key] = d
+	if d != nil || len(x.domains) >= maxDomains && !x.forget(x.last) || !x.grow(domainMemory) {
+		return d
 	}
+	d = &domain{
+		x: x, key: key, memory: domainMemory, last: x.last, streams: map[uint16]*stream{},
+		templates: map[uint16][]taught{}, rates: map[uint64]uint32{}, interfaceRates: map[uint32]uint32{}, interfaces: map[uint32]string{},
+	}
+	x.domains[key] = d
 	return d
 }
 
-// stream finds or makes the sequence of a source port; the longest silent one leaves when there are too many.
+// stream finds or makes the sequence of a source port; the longest silent one leaves when there are too many, or no
+// memory for one more.
 func (d *domain) stream(port uint16, now int64) *stream {
+	d.last = now
 	s := d.streams[port]
 	if s == nil {
-		if len(d.streams) >= maxStreams {
-			var oldest uint16
-			least := int64(1<<63 - 1)
-			for p, s := range d.streams {
-				if s.last < least {
-					oldest, least = p, s.last
-				}
-			}
-			delete(d.streams, oldest)
+		if n := len(d.streams); n >= maxStreams || n > 0 && !d.grow(streamMemory) { // the first one came with the domain
+			delete(d.streams, d.silent())
 		}
 		s = &stream{}
 		d.streams[port] = s
 	}
 	s.last = now
 	return s
+}
+
+// silent is the source port that has been silent for longest.
+func (d *domain) silent() (port uint16) {
+	least := int64(math.MaxInt64)
+	for p, s := range d.streams {
+		if s.last < least {
+			port, least = p, s.last
+		}
+	}
+	return port
 }
 
 // template finds the template of a set: by source port as it was taught, else under other ports of the same domain
@@ -202,21 +234,35 @@ func (c *Collector) template(d *domain, port, id uint16) *template {
 	return all[0].template
 }
 
-// teach stores a template, in place of the one with the same id and port; false when there is no room.
+// teach stores a template, in place of the one with the same id and port; false when there is no room. An exporter that
+// changes its port with each restart loses what it taught first.
 func (d *domain) teach(port uint16, t *template) bool {
 	all := d.templates[t.id]
-	for i := range all {
-		if all[i].port == port {
-			all[i].template = t
-			return true
+	at := slices.IndexFunc(all, func(o taught) bool { return o.port == port })
+	if at < 0 && len(all) >= maxStreams {
+		at = 0
+		for i := range all {
+			if all[i].seen < all[at].seen {
+				at = i
+			}
 		}
 	}
-	if d.taught >= maxTemplates || len(all) >= maxStreams {
-		return false
+	if at >= 0 {
+		d.shrink(all[at].memory())
+		d.taught--
+		all = slices.Delete(all, at, at+1)
 	}
-	d.taught++
-	d.templates[t.id] = append(all, taught{port, t})
-	return true
+	ok := d.taught < maxTemplates && d.grow(t.memory())
+	if ok {
+		d.taught++
+		all = append(all, taught{port, t})
+	}
+	if len(all) > 0 {
+		d.templates[t.id] = all
+	} else {
+		delete(d.templates, t.id)
+	}
+	return ok
 }
 
 // rate is the sampling rate of a record with that sampler id, 0 when nobody said.

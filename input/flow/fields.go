@@ -87,6 +87,7 @@ const (
 	startMilli8
 	endMilli8
 	typeCode2
+	numActions
 )
 
 // Private enterprise numbers: that which marks the reverse direction of a biflow (RFC 5103 section 6.1), and that of

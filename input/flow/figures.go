@@ -74,6 +74,7 @@ func (c *Collector) Figures(context.Context) ([]event.Figure, error) {
 		event.Count("varde_flow_exporters_evicted_total", "Exporters forgotten to make room.", c.evicted.Load()),
 		event.Count("varde_flow_exporters_unlisted_total", "Datagrams of exporters that the configuration does not list.", c.unlisted.Load()),
 		event.Measure("varde_flow_exporters", "Exporters remembered.", "", float64(len(all))),
+		event.Measure("varde_flow_memory_bytes", "Bytes that what exporters have taught takes, estimated.", "bytes", float64(c.memory.Load())),
 		event.Measure("varde_flow_held_bytes", "Bytes of data sets that wait for their template.", "bytes", float64(c.held.Load())),
 	}
 	for why := range numReasons {

@@ -17,7 +17,8 @@ import (
 func (r *Reader) File(name string, src io.Reader) error {
 	in := bufio.NewReaderSize(src, 1<<16)
 	buf := make([]byte, 0xffff)
-	x := &exporter{name: name, domains: map[domainKey]*domain{}}
+	x := &exporter{c: r.c, kept: true, name: name, domains: map[domainKey]*domain{}}
+	defer func() { x.book(-x.memory) }()
 	for offset := int64(0); ; {
 		head, err := in.Peek(ipfixHeader)
 		if len(head) == 0 && errors.Is(err, io.EOF) {

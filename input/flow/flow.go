@@ -38,7 +38,7 @@ type Config struct {
 	Buffer     human.Size       `yaml:"buffer" doc:"Receive buffer wanted for each socket; the kernel may grant less, which is said at start."`
 	Exporters  []ExporterConfig `yaml:"exporters" doc:"What is known of exporters beforehand: names and sampling rates."`
 	OnlyListed bool             `yaml:"only_listed" doc:"Drop, and count, datagrams of exporters that are not listed."`
-	Max        int              `yaml:"max_exporters" doc:"How many exporters are remembered; listed ones always are."`
+	Max        int              `yaml:"max_exporters" doc:"How many exporters are remembered; those listed by their address always are."`
 	Hold       human.Size       `yaml:"hold" doc:"How many bytes of data sets are held for each exporter until their template comes."`
 	HoldTime   human.Duration   `yaml:"hold_time" doc:"How long they are held."`
 }
@@ -130,6 +130,8 @@ type Collector struct {
 	exporters map[netip.Addr]*exporter
 
 	held     atomic.Int64 // bytes of held sets of all exporters
+	memory   atomic.Int64 // bytes of what all exporters have taught, estimated
+	full     atomic.Int64 // when no exporter was found that could be forgotten for more
 	refused  atomic.Uint64
 	unlisted atomic.Uint64
 	evicted  atomic.Uint64
@@ -215,6 +217,7 @@ const (
 	badOptions
 	tooManyDomains
 	tooManyTemplates
+	tooManyNames
 	shortRecord
 	badSample
 	truncatedDatagram
@@ -223,14 +226,14 @@ const (
 
 var reasonNames = [numReasons]string{
 	"too_short", "unknown_version", "count_beyond_packet", "length_beyond_packet", "bad_set", "bad_template", "bad_options",
-	"too_many_domains", "too_many_templates", "short_record", "bad_sample", "truncated_datagram",
+	"too_many_domains", "too_many_templates", "too_many_names", "short_record", "bad_sample", "truncated_datagram",
 }
 
 var reasonWords = [numReasons]string{
 	"shorter than its header", "version is none of 5, 9, 10 and sFlow 5", "header counts more records than the packet holds",
 	"header claims another length than the packet has", "set length is below 4 or beyond the packet",
 	"template is cut short, empty or has too many fields", "options template is cut short or has no scope",
-	"more observation domains than are remembered", "more templates than are remembered", "record runs over the end of its set",
+	"more observation domains than are remembered", "more templates than are remembered", "more interface names and sampling rates than are remembered", "record runs over the end of its set",
 	"sFlow sample is cut short or claims a length beyond the packet", "datagram was larger than the receive buffer",
 }
 

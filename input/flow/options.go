@@ -55,7 +55,9 @@ func (r *Reader) options(m *message, t *template, b []byte) {
 				o.take(f.ID, v)
 			}
 		}
-		m.d.learn(&o)
+		if !m.d.learn(&o) {
+			r.c.reject(tooManyNames, m.from, m.received, len(m.d.interfaces))
+		}
 		b = b[size:]
 		n++
 	}
@@ -91,17 +93,18 @@ func (o *told) take(id uint16, v []byte) {
 	}
 }
 
-// learn books what an options record said, within the bounds of the domain.
-func (d *domain) learn(o *told) {
+// learn books what an options record said; false where there is no room.
+func (d *domain) learn(o *told) (ok bool) {
+	ok = true
 	if o.interval > 0 {
 		o.rate = (o.interval + min(o.space, 1<<32)) / o.interval
 	}
 	switch {
 	case o.rate == 0:
 	case o.sampler == 0 && o.index != 0:
-		keep(d.interfaceRates, o.index, clamp32(o.rate), maxInterfaces)
+		ok = keep(d, d.interfaceRates, o.index, clamp32(o.rate), maxInterfaces, rateMemory)
 	default:
-		keep(d.rates, o.sampler, clamp32(o.rate), maxSamplers)
+		ok = keep(d, d.rates, o.sampler, clamp32(o.rate), maxSamplers, rateMemory)
 	}
 	if o.boot != 0 {
 		d.boot = o.boot
@@ -111,15 +114,18 @@ func (d *domain) learn(o *told) {
 		name = o.desc
 	}
 	if name != "" && o.index != 0 {
-		keep(d.interfaces, o.index, name, maxInterfaces)
+		ok = keep(d, d.interfaces, o.index, name, maxInterfaces, interfaceMemory) && ok
 	}
+	return ok
 }
 
 // keep books what is told of k, unless it is new and there is no room for it.
-func keep[K comparable, V any](m map[K]V, k K, v V, most int) {
-	if _, ok := m[k]; ok || len(m) < most {
-		m[k] = v
+func keep[K comparable, V any](d *domain, m map[K]V, k K, v V, most, memory int) bool {
+	if _, ok := m[k]; !ok && (len(m) >= most || !d.grow(memory)) {
+		return false
 	}
+	m[k] = v
+	return true
 }
 
 // cleanName is a name as text: padding zeros cut, length bounded, broken UTF-8 replaced.

@@ -14,7 +14,7 @@ const (
 )
 
 // heldOverhead is what a held set costs beside its bytes.
-const heldOverhead = 128
+const heldOverhead = 200
 
 // pending are the data sets of one exporter that came before their template, oldest first.
 type pending struct {

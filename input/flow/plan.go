@@ -22,33 +22,45 @@ const (
 	delta                 // back from the export
 )
 
-// rivals are fields of which only the best is taken, best first: deltas are better than totals, which tell the same
-// octets again in each report, and the port of the flow is better than that of one transport protocol.
-var rivals = [...][]action{
-	{bytesField, totalBytes, initiatorBytes, postBytes},
-	{packetsField, totalPackets, initiatorPackets, postPackets},
-	{reverseBytes, responderBytes},
-	{reversePackets, responderPackets},
-	{srcPort, ofSrcPort},
-	{dstPort, ofDstPort},
-	{inIf, inPhysical},
-	{outIf, outPhysical},
-	{src4, station4},
-	{src6, station4},
-	{startNano, startMicro, startMilli, startSecond, startUptime, startDelta},
-	{endNano, endMicro, endMilli, endSecond, endUptime, endDelta, observed},
+// better are the fields that make another one superfluous where a template has both: deltas are better than totals,
+// which tell the same octets again in each report, and the port of the flow is better than that of one transport protocol.
+var better = [numActions][]action{
+	totalBytes: {bytesField}, initiatorBytes: {bytesField, totalBytes}, postBytes: {bytesField, totalBytes, initiatorBytes},
+	totalPackets: {packetsField}, initiatorPackets: {packetsField, totalPackets}, postPackets: {packetsField, totalPackets, initiatorPackets},
+	responderBytes: {reverseBytes}, responderPackets: {reversePackets},
+	ofSrcPort: {srcPort}, ofDstPort: {dstPort}, inPhysical: {inIf}, outPhysical: {outIf}, station4: {src4, src6},
+	startMicro: {startNano}, startMilli: {startNano, startMicro}, startSecond: {startNano, startMicro, startMilli},
+	startUptime: {startNano, startMicro, startMilli, startSecond}, startDelta: {startNano, startMicro, startMilli, startSecond, startUptime},
+	endMicro: {endNano}, endMilli: {endNano, endMicro}, endSecond: {endNano, endMicro, endMilli},
+	endUptime: {endNano, endMicro, endMilli, endSecond}, endDelta: {endNano, endMicro, endMilli, endSecond, endUptime},
+	observed: {endNano, endMicro, endMilli, endSecond, endUptime, endDelta},
+}
+
+// actions is a set of actions.
+type actions [numActions]bool
+
+func (s *actions) any(of ...action) bool {
+	for _, a := range of {
+		if s[a] {
+			return true
+		}
+	}
+	return false
 }
 
 // plan makes the ops of a data template: which of its fields are taken, and how.
 func (t *template) plan() {
-	has := map[action]bool{}
+	var has, taken actions
+	wanted := 0
 	for _, f := range t.fields {
 		if do := f.action(); do != skip {
 			has[do] = true
+			wanted++
 		}
 	}
-	start := has[startNano] || has[startMicro] || has[startMilli] || has[startSecond] || has[startUptime] || has[startDelta]
-	offset, taken := 0, map[action]bool{}
+	start := has.any(startNano, startMicro, startMilli, startSecond, startUptime, startDelta)
+	t.ops = make([]op, 0, wanted)
+	offset := 0
 	for i, f := range t.fields {
 		at := offset
 		if t.vary {
@@ -58,7 +70,7 @@ func (t *template) plan() {
 			offset += int(f.Length)
 		}
 		do := f.action()
-		if do == skip || do.beaten(has) {
+		if do == skip || has.any(better[do]...) {
 			continue
 		}
 		do = do.plain(start)
@@ -71,22 +83,6 @@ func (t *template) plan() {
 		}
 		t.ops = append(t.ops, o)
 	}
-}
-
-// beaten tells whether the template has a better field for the same.
-func (a action) beaten(has map[action]bool) bool {
-	for _, list := range rivals {
-		for i, r := range list {
-			if r == a {
-				for _, better := range list[:i] {
-					if has[better] {
-						return true
-					}
-				}
-			}
-		}
-	}
-	return false
 }
 
 // plain is the action that a stand-in does once it is known to be the best: that of the field it stands in for. The

@@ -142,10 +142,22 @@ func (r *Reader) withdraw(m *message, id uint16) {
 		return
 	}
 	if id == 2 || id == 3 {
-		clear(m.d.templates)
-		m.d.taught = 0
+		for id := range m.d.templates {
+			m.d.drop(id)
+		}
 		return
 	}
-	m.d.taught -= len(m.d.templates[id])
-	delete(m.d.templates, id)
+	m.d.drop(id)
 }
+
+// drop forgets the templates with that id.
+func (d *domain) drop(id uint16) {
+	for _, t := range d.templates[id] {
+		d.shrink(t.memory())
+		d.taught--
+	}
+	delete(d.templates, id)
+}
+
+// memory is what a template takes, estimated.
+func (t *template) memory() int { return templateMemory + fieldMemory*len(t.fields) }
