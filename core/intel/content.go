@@ -261,7 +261,7 @@ func (b *builder) intern(s string) string {
 }
 
 // finish sorts what was added. Of equal entries one stays, and of many for the same thing the newest.
-func (b *builder) finish() *content {
+func (b *builder) finish() (*content, *digest) {
 	slices.SortFunc(b.c.addresses, func(x, y address) int {
 		if c := bytes.Compare(x.ip[:], y.ip[:]); c != 0 {
 			return c
@@ -284,8 +284,8 @@ func (b *builder) finish() *content {
 	b.c.addresses = slices.Clone(kept)
 	b.c.notes = slices.Clip(b.c.notes)
 	b.c.domains, b.c.urls, b.c.hashes = b.sort(b.domains), b.sort(b.urls), b.sort(b.hashes)
-	b.seen.finish()
-	return &b.c
+	c := b.c // the builder with all its room for sorting is let go of
+	return &c, b.seen.sorted()
 }
 
 // order puts the newest of equal entries first, and equal notes beside each other.

@@ -13,7 +13,7 @@ import (
 // digest remembers the entries of a list and when each first appeared in it, in twelve bytes an entry. It tells what is
 // new in the next reading, also over a restart, and from when an entry ages of which the list does not say.
 type digest struct {
-	marks []mark // sorted by sum once finished
+	marks []mark // sorted by sum when it is searched
 }
 
 type mark struct {
@@ -48,10 +48,10 @@ func (d *digest) first(sum uint64) (uint32, bool) {
 	return d.marks[i].first, true
 }
 
-func (d *digest) finish() {
+// sorted gives a digest that can be searched.
+func (d *digest) sorted() *digest {
 	slices.SortFunc(d.marks, func(x, y mark) int { return cmp.Or(cmp.Compare(x.sum, y.sum), cmp.Compare(x.first, y.first)) })
-	d.marks = slices.CompactFunc(d.marks, func(x, y mark) bool { return x.sum == y.sum })
-	d.marks = slices.Clone(d.marks)
+	return &digest{marks: slices.Clone(slices.CompactFunc(d.marks, func(x, y mark) bool { return x.sum == y.sum }))}
 }
 
 // The file of a digest: a line that names the form, then sum and first of each entry, big-endian, sorted by sum.

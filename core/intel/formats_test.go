@@ -192,7 +192,7 @@ func FuzzFormats(f *testing.F) {
 		if n > 300*(len(b)+1) {
 			t.Fatalf("%d entries of %d bytes", n, len(b))
 		}
-		c := made.finish()
+		c, _ := made.finish()
 		for i := range c.addresses {
 			if p := c.addresses[i].prefix(); !p.IsValid() || p != p.Masked() {
 				t.Fatalf("kept prefix %v", p)

@@ -187,8 +187,8 @@ func (s *Set) parse(l *list, b []byte, old *digest) (*reading, Added, error) {
 	if made.total == 0 && r.rejected > 0 {
 		return nil, none, fmt.Errorf("none of its %d entries could be read as %s; the first, line %d: %s", r.rejected, format.Name, r.rejects[0].Line, r.rejects[0].Reason)
 	}
-	r.content = made.finish()
+	r.content, r.digest = made.finish()
 	r.content.info = l.cfg.Info || format.Info
-	r.digest, r.total, r.expired, r.duplicates = &made.seen, made.total, made.expired, made.duplicates
+	r.total, r.expired, r.duplicates = made.total, made.expired, made.duplicates
 	return r, s.added(l.cfg.Name, r.content, old), nil
 }

@@ -154,7 +154,7 @@ func (v *visit) threatFox(ctx context.Context, st *state) ([]byte, bool, error) 
 	if err != nil {
 		return nil, false, err
 	}
-	before := h.document(foxHead)
+	before := v.copyOf(st)
 	rest, _, err := h.fill(a.body, "ThreatFox answer", id)
 	if err == nil {
 		err = foxStatus(rest)
@@ -163,7 +163,7 @@ func (v *visit) threatFox(ctx context.Context, st *state) ([]byte, bool, error) 
 		return nil, false, err
 	}
 	after := h.document(foxHead)
-	return after, !bytes.Equal(before, after) || !v.set.hasCopy(v.list), nil
+	return after, !bytes.Equal(before, after), nil
 }
 
 const foxHead = `"query_status":"ok",`
