@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"varde/cmd/config"
+	"varde/input/flow"
 )
 
 func runCommand() *cobra.Command {
@@ -51,7 +52,7 @@ func supervise(ctx context.Context, path string, cfg config.Config, log *slog.Lo
 		inner, stop := context.WithCancel(ctx)
 		done := make(chan error, 1)
 		go func() { done <- d.run(inner) }()
-		next, err := awaitReload(hup, done, path, log)
+		next, err := awaitReload(ctx, hup, done, path, &cfg, log)
 		stop()
 		if next == nil {
 			return err
@@ -64,7 +65,7 @@ func supervise(ctx context.Context, path string, cfg config.Config, log *slog.Lo
 }
 
 // awaitReload waits for a good new configuration, or gives nil once the daemon has ended.
-func awaitReload(hup <-chan os.Signal, done <-chan error, path string, log *slog.Logger) (*config.Config, error) {
+func awaitReload(ctx context.Context, hup <-chan os.Signal, done <-chan error, path string, old *config.Config, log *slog.Logger) (*config.Config, error) {
 	for {
 		select {
 		case err := <-done:
@@ -74,6 +75,9 @@ func awaitReload(hup <-chan os.Signal, done <-chan error, path string, log *slog
 			if err == nil {
 				// What only wiring finds, as a missing file of exceptions, is found before the old one ends.
 				_, _, _, err = watch(&next, log, nil, nil)
+			}
+			if err == nil {
+				err = flow.TryListen(ctx, next.Netflow, old.Netflow)
 			}
 			if err != nil {
 				log.Error("the configuration is not reloaded; the old one goes on", "error", err)

@@ -108,6 +108,17 @@ func TestReload(t *testing.T) {
 	if !ready(first)() {
 		t.Error("the old configuration does not run any more")
 	}
+	taken, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	write(strings.Replace(good(second), "127.0.0.1:0", taken.LocalAddr().String(), 1))
+	hup()
+	waitFor(t, "a word about the port", log.has("receive flows on "+taken.LocalAddr().String()))
+	if !ready(first)() {
+		t.Error("the old configuration does not run any more")
+	}
 	write(good(second))
 	hup()
 	waitFor(t, "the new configuration", ready(second))

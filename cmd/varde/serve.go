@@ -153,6 +153,9 @@ func (d *daemon) saveState() {
 // run runs everything until ctx ends. Outputs end last, so that they still deliver what the end brings.
 func (d *daemon) run(ctx context.Context) error {
 	defer d.lock.Close()
+	if err := d.udp.Listen(ctx); err != nil { // before anything runs, so that rights can be dropped and nothing is said in vain
+		return err
+	}
 	defer d.saveState()
 	outputs, stopOutputs := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopOutputs()

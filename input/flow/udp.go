@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
@@ -20,48 +21,84 @@ import (
 // Server receives export datagrams: for each address one SO_REUSEPORT socket a core, read in batches. The kernel
 // chooses the socket by the exporter's address and port, so one exporter keeps its order.
 type Server struct {
-	cfg  Config
-	c    *Collector
-	emit event.Emit
-	log  *slog.Logger
+	cfg   Config
+	c     *Collector
+	emit  event.Emit
+	log   *slog.Logger
+	conns []*net.UDPConn
 }
 
 // NewServer makes a Server that decodes with c; emit is called by several goroutines at once.
 func NewServer(cfg Config, c *Collector, emit event.Emit, log *slog.Logger) *Server {
-	return &Server{cfg, c, emit, log}
+	return &Server{cfg: cfg, c: c, emit: emit, log: log}
 }
 
-// Run receives until ctx ends, and then what is already in the sockets. An address that cannot be bound is an error.
-func (s *Server) Run(ctx context.Context) error {
+// Listen binds all addresses, or none and says which one cannot be. What arrives from then on waits for Run, and the
+// rights that binding takes are not needed any more.
+func (s *Server) Listen(ctx context.Context) error {
 	sockets := s.cfg.Sockets
 	if sockets == 0 {
 		sockets = runtime.NumCPU()
 	}
-	var conns []*net.UDPConn
-	defer func() {
-		for _, c := range conns {
-			c.Close()
-		}
-	}()
 	for _, address := range s.cfg.Listen {
 		opened, err := open(ctx, address, sockets)
 		if err != nil {
+			s.close()
 			return explainBind(address, err)
 		}
-		conns = append(conns, opened...)
+		s.conns = append(s.conns, opened...)
 		granted := 0
 		for _, conn := range opened {
 			granted = setBuffer(conn, int(s.cfg.Buffer))
 		}
 		sayBuffer(s.log, opened[0].LocalAddr(), sockets, granted, int(s.cfg.Buffer))
 	}
+	return nil
+}
+
+func (s *Server) close() {
+	for _, c := range s.conns {
+		c.Close()
+	}
+	s.conns = nil
+}
+
+// Run receives until ctx ends, and then what is already in the sockets. It binds the addresses where Listen has not.
+func (s *Server) Run(ctx context.Context) error {
+	if s.conns == nil {
+		if err := s.Listen(ctx); err != nil {
+			return err
+		}
+	}
+	defer s.close()
 	listed := s.listed()
 	group, ctx := errgroup.WithContext(ctx)
-	for _, conn := range conns {
+	for _, conn := range s.conns {
 		rx := &receiver{s: s, conn: conn, listed: listed, b: newBatchReader(), r: s.c.Reader(s.emit)}
 		group.Go(func() error { return rx.run(ctx) })
 	}
 	return group.Wait()
+}
+
+// TryListen tells what of cfg could not be bound, but for the ports that a running server of old has.
+func TryListen(ctx context.Context, cfg, old Config) error {
+	var taken []string
+	for _, address := range old.Listen {
+		if _, port, err := net.SplitHostPort(address); err == nil {
+			taken = append(taken, port)
+		}
+	}
+	for _, address := range cfg.Listen {
+		if _, port, err := net.SplitHostPort(address); err == nil && slices.Contains(taken, port) {
+			continue
+		}
+		conn, err := listen(ctx, address, false)
+		if err != nil {
+			return explainBind(address, err)
+		}
+		conn.Close()
+	}
+	return nil
 }
 
 // listed is the table of exporters that may send; nil is everybody.

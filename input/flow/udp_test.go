@@ -47,16 +47,19 @@ func serve(t *testing.T, emit event.Emit, change func(*flow.Config)) *server {
 		change(&cfg)
 	}
 	s := &server{address: cfg.Listen[0]}
-	listening := make(chan struct{})
-	log := slog.New(&waker{slog.NewTextHandler(&s.log, nil), "receiving flows", sync.OnceFunc(func() { close(listening) })})
+	log := slog.New(slog.NewTextHandler(&s.log, nil))
 	c, err := flow.New(cfg, log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Collector = c
 	ctx, cancel := context.WithCancel(context.Background())
+	u := flow.NewServer(cfg, c, emit, log)
+	if err := u.Listen(ctx); err != nil {
+		t.Fatal(err)
+	}
 	done := make(chan error, 1)
-	go func() { done <- flow.NewServer(cfg, c, emit, log).Run(ctx) }()
+	go func() { done <- u.Run(ctx) }()
 	s.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -64,28 +67,7 @@ func serve(t *testing.T, emit event.Emit, change func(*flow.Config)) *server {
 		}
 	})
 	t.Cleanup(s.stop)
-	select {
-	case <-listening:
-	case err := <-done:
-		done <- nil
-		t.Fatal(err)
-	}
 	return s
-}
-
-// waker calls wake when a message begins with a certain text.
-type waker struct {
-	slog.Handler
-	text string
-	wake func()
-}
-
-func (w *waker) Handle(ctx context.Context, r slog.Record) error {
-	err := w.Handler.Handle(ctx, r)
-	if strings.HasPrefix(r.Message, w.text) {
-		w.wake()
-	}
-	return err
 }
 
 // figure is the value of a counter without labels, or with the last label's value given.
@@ -283,6 +265,37 @@ func TestPortIsTaken(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v", address, err)
 		}
+	}
+}
+
+// TestListenThenRun sends before Run: what came meanwhile is received, and an address that cannot be bound leaves none
+// bound.
+func TestListenThenRun(t *testing.T) {
+	cfg := flow.DefaultConfig()
+	cfg.Listen, cfg.Sockets = []string{freePort(t, "127.0.0.1")}, 2
+	ctx, cancel := context.WithCancel(t.Context())
+	got := make(chan struct{}, 1)
+	s := flow.NewServer(cfg, collector(t), func(*event.Event) { got <- struct{}{} }, slog.New(slog.DiscardHandler))
+	if err := s.Listen(ctx); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dial(t, cfg.Listen[0]), datagrams(flowgen.NetFlow5, 1)[0])
+	other := flow.DefaultConfig()
+	other.Listen = []string{freePort(t, "127.0.0.1"), cfg.Listen[0]}
+	if err := flow.NewServer(other, collector(t), nil, slog.New(slog.DiscardHandler)).Run(ctx); err == nil || !strings.Contains(err.Error(), "has this port") {
+		t.Errorf("the port of another: %v", err)
+	}
+	for name, old := range map[string]flow.Config{"has this port": {}, "": cfg} {
+		if err := flow.TryListen(ctx, other, old); (err == nil) != (name == "") || err != nil && !strings.Contains(err.Error(), name) {
+			t.Errorf("besides a server of %v: %v", old.Listen, err)
+		}
+	}
+	done := make(chan error)
+	go func() { done <- s.Run(ctx) }()
+	<-got
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 
