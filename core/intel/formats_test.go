@@ -247,3 +247,23 @@ func TestReadPrefixes(t *testing.T) {
 		t.Errorf("rejects %v, %v", rejects, err)
 	}
 }
+
+// TestHostileTextIsFast reads a quarter of a megabyte of what costs most in each text format.
+func TestHostileTextIsFast(t *testing.T) {
+	for _, unit := range []string{"[a ", "1.1.1.1[", "[.][.] ", "hxxp://a[.]b ", "a,\"b\" ", "1-1 - ", "alert ip [1.1.1.1] any -> [", "(a(", "1.1.1.1\t1\t", "'", "[x:y='a' OR "} {
+		text := strings.Repeat(strings.Repeat(unit, maxLine/len(unit)-1)+"\n", 4)
+		for _, f := range Formats() {
+			from := time.Now()
+			_ = f.Parse(strings.NewReader(text), &Sink{Add: func(*Indicator) {}, Reject: func(Reject) {}})
+			if d := time.Since(from); d > 4*time.Second {
+				t.Errorf("%s takes %v for 256 kB of %q", f.Name, d, unit)
+			} else if d > time.Second {
+				t.Logf("%s takes %v for 256 kB of %q", f.Name, d, unit)
+			}
+		}
+	}
+	from := time.Now()
+	if _, err := parsePattern("[" + strings.Repeat("a:b = '", maxPattern/8)); err == nil || time.Since(from) > time.Second {
+		t.Errorf("a broken pattern took %v: %v", time.Since(from), err)
+	}
+}

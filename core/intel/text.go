@@ -118,7 +118,7 @@ func plainURL(s string) (string, *url.URL, error) {
 func refang(s string) string {
 	s = strings.TrimSpace(s)
 	if strings.ContainsAny(s, "[({\\") {
-		s = fangs().Replace(s)
+		s = fangs.Replace(s)
 		if a, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(a, "]") {
 			s = a[:len(a)-1]
 		}
@@ -132,10 +132,8 @@ func refang(s string) string {
 }
 
 // fangs are the marks by which dots, colons and schemes are defanged.
-func fangs() *strings.Replacer {
-	return strings.NewReplacer("[.]", ".", "(.)", ".", "{.}", ".", "[.", ".", ".]", ".", "\\.", ".", "[dot]", ".", "(dot)", ".", "{dot}", ".",
-		"[DOT]", ".", "(DOT)", ".", "[:]", ":", "[://]", "://", "[/]", "/")
-}
+var fangs = strings.NewReplacer("[.]", ".", "(.)", ".", "{.}", ".", "[.", ".", ".]", ".", "\\.", ".", "[dot]", ".", "(dot)", ".", "{dot}", ".",
+	"[DOT]", ".", "(DOT)", ".", "[:]", ":", "[://]", "://", "[/]", "/")
 
 // parseAddress reads an address, prefix (host bits are cut off) or address:port.
 func parseAddress(s string) (p netip.Prefix, port uint16, ok bool) {
