@@ -48,13 +48,13 @@ type said struct {
 	seen    uint32 // seconds since 1970, 0 unknown
 	expires uint32 // seconds since 1970, maxSeconds never
 	port    uint16
-	below   bool // a domain: names below it too
+	bits    uint8 // an address: the length of its prefix, from the 128 bits of the IPv4-mapped form
+	below   bool  // a domain: names below it too
 }
 
-// address is one address entry. The length counts from the 128 bits of the IPv4-mapped form.
+// address is one address entry.
 type address struct {
-	ip   [16]byte
-	bits uint8
+	ip [16]byte
 	said
 }
 
@@ -172,13 +172,10 @@ func (b *builder) add(i *Indicator) (why string) {
 	var key []byte
 	switch i.Type {
 	case Address:
-		a := address{ip: i.Prefix.Addr().As16(), bits: uint8(i.Prefix.Bits())}
-		if i.Prefix.Addr().Is4() {
-			a.bits += 96
-		}
-		if b.age(&s, a.key(), true) {
-			s.note = b.note(i)
-			a.said = s
+		s.bits = uint8(i.Prefix.Bits() + 128 - i.Prefix.Addr().BitLen())
+		a := address{i.Prefix.Addr().As16(), s}
+		if b.age(&a.said, a.key(), true) {
+			a.note = b.note(i)
 			b.c.addresses = append(b.c.addresses, a)
 		}
 		return ""

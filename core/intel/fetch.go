@@ -129,7 +129,7 @@ func (s *Set) refresh(ctx context.Context, l *list) bool {
 		if same || statErr != nil && failed {
 			return false
 		}
-		err = s.readLocal(l)
+		err = s.readLocal(l, true)
 	} else {
 		if !due {
 			return false

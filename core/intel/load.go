@@ -36,7 +36,7 @@ func (s *Set) load(l *list) error {
 		l.mu.Unlock()
 	}
 	if l.cfg.File != "" {
-		return s.readLocal(l)
+		return s.readLocal(l, false)
 	}
 	if s.dir == "" {
 		return nil
@@ -100,8 +100,8 @@ func statLocal(path string) (os.FileInfo, error) {
 	return stat, err
 }
 
-// readLocal reads a local file or folder.
-func (s *Set) readLocal(l *list) error {
+// readLocal reads a local file or folder; keep has a folder leave a copy.
+func (s *Set) readLocal(l *list, keep bool) error {
 	stat, err := statLocal(l.cfg.File)
 	l.mu.Lock()
 	l.stat = stat
@@ -109,7 +109,7 @@ func (s *Set) readLocal(l *list) error {
 	var b []byte
 	if err == nil {
 		if folder, serr := os.Stat(l.cfg.File); serr == nil && folder.IsDir() {
-			b, err = s.readFolder(l)
+			b, err = s.readFolder(l, keep)
 		} else {
 			b, err = s.readFile(l, l.cfg.File, stat)
 		}

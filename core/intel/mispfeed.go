@@ -51,7 +51,7 @@ func (v *visit) misp(ctx context.Context, st *state) ([]byte, bool, error) {
 	if err != nil || a.status == http.StatusNotModified {
 		return nil, false, err
 	}
-	b, changed, partial, err := v.set.collectFeed(v.list, a.body, func(name string) ([]byte, error) {
+	b, changed, partial, err := v.set.collectFeed(v.list, a.body, v.feedLimit(), func(name string) ([]byte, error) {
 		a, err := v.do(ctx, http.MethodGet, name, nil, nil)
 		if err != nil {
 			return nil, err
@@ -62,8 +62,9 @@ func (v *visit) misp(ctx context.Context, st *state) ([]byte, bool, error) {
 	return b, changed || !v.set.hasCopy(v.list), err
 }
 
-// readFolder reads a feed that lies in a local folder.
-func (s *Set) readFolder(l *list) ([]byte, error) {
+// readFolder reads a feed that lies in a local folder, and keeps what it read where that is asked for, so that the next
+// time only the events that have changed are read.
+func (s *Set) readFolder(l *list, keep bool) ([]byte, error) {
 	root, err := os.OpenRoot(l.cfg.File)
 	if err != nil {
 		return nil, err
@@ -86,24 +87,24 @@ func (s *Set) readFolder(l *list) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("a folder is read as a MISP feed: %w", err)
 	}
-	var all []byte
-	for partial := true; partial; {
-		if all, _, partial, err = s.collectFeed(l, manifest, read); err != nil {
-			return nil, err
-		}
-		if s.dir == "" {
-			return all, nil
-		}
-		if err = writeFile(s.path(l, ".list"), all); err != nil {
-			return nil, err
-		}
+	all, _, _, err := s.collectFeed(l, manifest, maxFeedEvents, read)
+	if err == nil && keep && s.dir != "" {
+		err = writeFile(s.path(l, ".list"), all)
 	}
-	return all, nil
+	return all, err
+}
+
+// feedLimit is how many events are fetched at once: what is still missing needs a copy to be added to.
+func (v *visit) feedLimit() int {
+	if v.set.dir == "" {
+		return maxFeedEvents
+	}
+	return maxFeedFetch
 }
 
 // collectFeed gives the events of a manifest as one document: those of the copy that have not changed, and the others
-// as read gives them. Events that the manifest does not name any more leave. Partial tells that some are still missing.
-func (s *Set) collectFeed(l *list, manifest []byte, read func(name string) ([]byte, error)) (b []byte, changed, partial bool, err error) {
+// as read gives them, up to a limit. Events that the manifest does not name any more leave. Partial tells that some are still missing.
+func (s *Set) collectFeed(l *list, manifest []byte, limit int, read func(name string) ([]byte, error)) (b []byte, changed, partial bool, err error) {
 	wanted, err := parseManifest(manifest)
 	if err != nil {
 		return nil, false, false, err
@@ -117,7 +118,7 @@ func (s *Set) collectFeed(l *list, manifest []byte, read func(name string) ([]by
 			out.Write(old.line)
 			continue
 		}
-		if fetched++; fetched > maxFeedFetch && s.dir != "" {
+		if fetched++; fetched > limit {
 			partial = true
 			continue
 		}

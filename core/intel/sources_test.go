@@ -272,10 +272,34 @@ func TestMISPFolder(t *testing.T) {
 		if s.refresh(context.Background(), s.lists[0]) {
 			t.Error("a folder that has not changed was read again")
 		}
+		if left, _ := filepath.Glob(filepath.Join(dir, "*")); dir != "" && len(left) > 0 {
+			t.Errorf("loading left %v behind", left)
+		}
 		if all, ok := s.Prefixes("l"); !ok || fmt.Sprint(all) != "[192.0.2.1/32]" {
 			t.Errorf("with copies in %q: %v", dir, all)
 		}
 	}
+	dir := t.TempDir()
+	s, err := New([]ListConfig{{Name: "l", File: folder}}, AllowConfig{}, dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !s.refresh(context.Background(), s.lists[0]) {
+		t.Fatal(s.Lists()[0].Error)
+	}
+	// An event whose timestamp has not changed is not read again: its file may be gone.
+	write(mispFeed(map[string]string{eventA: "192.0.2.1", eventC: "192.0.2.3"}, map[string]string{eventA: "1", eventC: "2"}))
+	if err := os.Remove(filepath.Join(folder, eventA+".json")); err != nil {
+		t.Fatal(err)
+	}
+	if !s.refresh(context.Background(), s.lists[0]) {
+		t.Fatal(s.Lists()[0].Error)
+	}
+	if all, _ := s.Prefixes("l"); fmt.Sprint(all) != "[192.0.2.1/32 192.0.2.3/32]" {
+		t.Errorf("after a change: %v", all)
+	}
+	write(mispFeed(map[string]string{eventA: "192.0.2.1"}, map[string]string{eventA: "1"}))
+
 	outside := filepath.Join(t.TempDir(), "event.json")
 	if err := os.WriteFile(outside, []byte(mispFeed(map[string]string{eventB: "192.0.2.2"}, nil)[eventB+".json"]), 0o600); err != nil {
 		t.Fatal(err)
@@ -284,7 +308,7 @@ func TestMISPFolder(t *testing.T) {
 	if err := os.Symlink(outside, filepath.Join(folder, eventB+".json")); err != nil {
 		t.Fatal(err)
 	}
-	s, err := New([]ListConfig{{Name: "l", File: folder}}, AllowConfig{}, "", slog.New(slog.DiscardHandler))
+	s, err = New([]ListConfig{{Name: "l", File: folder}}, AllowConfig{}, "", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
