@@ -15,7 +15,7 @@ type Type uint8
 const (
 	Address Type = iota // Prefix, and Port where the list gives one
 	Domain              // Text: lower case, no trailing dot; Below where the list means every name under it too
-	URL                 // Text, as PlainURL writes it
+	URL                 // Text: scheme and host in lower case, no default port, no fragment
 	MD5                 // Text: lower-case hexadecimal
 	SHA1
 	SHA256
