@@ -21,6 +21,7 @@ type exporter struct {
 	static  uint32 // sampling rate by configuration, 0 none
 	force   bool   // static counts whatever the exporter says; only where there is a static rate
 	domains map[domainKey]*domain
+	recent  *domain // the one that was asked for last
 	pending pending
 	memory  int // what it takes, estimated
 
@@ -57,7 +58,8 @@ type domain struct {
 	interfaceRates map[uint32]uint32   // ifIndex to rate, where each interface has its own
 	interfaces     map[uint32]string   // ifIndex to name
 	streams        map[uint16]*stream
-	boot           int64 // when the exporter started, as IPFIX options tell it, nanoseconds since 1970; 0 unknown
+	recent         *stream // the one that was asked for last
+	boot           int64   // when the exporter started, as IPFIX options tell it, nanoseconds since 1970; 0 unknown
 }
 
 // taught is a template with the source port that it came from: RFC 7011 section 8 scopes templates by session.
@@ -69,6 +71,7 @@ type taught struct {
 // stream is the sequence of one source port of one domain.
 type stream struct {
 	sequence
+	port   uint16
 	uptime uint32 // milliseconds, of the last datagram; v5 and v9
 	last   int64
 	held   int    // sets of it that wait for their template
@@ -174,15 +177,22 @@ func (c *Collector) evict(now int64) bool {
 
 // domain finds or makes a domain of a locked exporter; nil when it has too many, or no memory for one more.
 func (x *exporter) domain(key domainKey) *domain {
-	d := x.domains[key]
-	if d != nil || len(x.domains) >= maxDomains && !x.forget(x.last) || !x.grow(domainMemory) {
+	if d := x.recent; d != nil && d.key == key {
 		return d
+	}
+	d := x.domains[key]
+	if d != nil {
+		x.recent = d
+		return d
+	}
+	if len(x.domains) >= maxDomains && !x.forget(x.last) || !x.grow(domainMemory) {
+		return nil
 	}
 	d = &domain{
 		x: x, key: key, memory: domainMemory, last: x.last, streams: map[uint16]*stream{},
 		templates: map[uint16][]taught{}, rates: map[uint64]uint32{}, interfaceRates: map[uint32]uint32{}, interfaces: map[uint32]string{},
 	}
-	x.domains[key] = d
+	x.domains[key], x.recent = d, d
 	return d
 }
 
@@ -190,15 +200,18 @@ func (x *exporter) domain(key domainKey) *domain {
 // memory for one more.
 func (d *domain) stream(port uint16, now int64) *stream {
 	d.last = now
-	s := d.streams[port]
+	s := d.recent
+	if s == nil || s.port != port {
+		s = d.streams[port]
+	}
 	if s == nil {
 		if n := len(d.streams); n >= maxStreams || n > 0 && !d.grow(streamMemory) { // the first one came with the domain
 			delete(d.streams, d.silent())
 		}
-		s = &stream{}
+		s = &stream{port: port}
 		d.streams[port] = s
 	}
-	s.last = now
+	s.last, d.recent = now, s
 	return s
 }
 

@@ -87,6 +87,17 @@ const (
 	startMilli8
 	endMilli8
 	typeCode2
+	ends4 // two fields in a row that usually stand so, taken at once
+	ends6
+	ports
+	interfaces
+	packetsBytes8
+	bytesPackets8
+	packetsBytes4
+	bytesPackets4
+	startEndUptime
+	endStartUptime
+	startEndMilli
 	numActions
 )
 

@@ -80,5 +80,6 @@ func (x *exporter) forget(now int64) bool {
 	}
 	x.book(-oldest.memory)
 	delete(x.domains, oldest.key)
+	x.recent = nil
 	return true
 }

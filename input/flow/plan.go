@@ -83,6 +83,44 @@ func (t *template) plan() {
 		}
 		t.ops = append(t.ops, o)
 	}
+	if !t.vary {
+		t.ops = pair(t.ops)
+	}
+}
+
+// pairs are fields that usually stand side by side, with the action that takes both.
+var pairs = [...]struct{ first, second, both action }{
+	{src4, dst4, ends4},
+	{src6, dst6, ends6},
+	{srcPort2, dstPort2, ports},
+	{in4, out4, interfaces},
+	{packets8, bytes8, packetsBytes8},
+	{bytes8, packets8, bytesPackets8},
+	{packets4, bytes4, packetsBytes4},
+	{bytes4, packets4, bytesPackets4},
+	{startUptime4, endUptime4, startEndUptime},
+	{endUptime4, startUptime4, endStartUptime},
+	{startMilli8, endMilli8, startEndMilli},
+}
+
+// pair puts ops on neighbouring fields together.
+func pair(ops []op) []op {
+	out := ops[:0]
+	for _, o := range ops {
+		if n := len(out) - 1; n >= 0 && out[n].at+out[n].len == o.at {
+			for _, p := range pairs {
+				if out[n].do == p.first && o.do == p.second {
+					out[n].do, out[n].len = p.both, out[n].len+o.len
+					o.do = skip
+					break
+				}
+			}
+		}
+		if o.do != skip {
+			out = append(out, o)
+		}
+	}
+	return out
 }
 
 // plain is the action that a stand-in does once it is known to be the best: that of the field it stands in for. The

@@ -40,13 +40,47 @@ func (r *Reader) fixed(m *message, t *template, b []byte) {
 	r.count(m, n)
 }
 
-// row takes the fields of one record. The usual ones stand here, so that they cost no call.
+// row takes the fields of one record. The usual ones stand here, so that they cost no call, and pairs of them are taken
+// at once.
 func (r *Reader) row(ops []op, row []byte) {
 	e, be := &r.e, binary.BigEndian
 	for i := range ops {
 		o := ops[i]
 		b := row[o.at:]
 		switch o.do {
+		case ends4:
+			b = b[:8]
+			e.Src, e.Dst = netip.AddrFrom4([4]byte(b)), netip.AddrFrom4([4]byte(b[4:]))
+		case ends6:
+			b = b[:32]
+			e.Src, e.Dst = addr16(b[:16]), addr16(b[16:])
+		case ports:
+			v := be.Uint32(b)
+			e.SrcPort, e.DstPort = uint16(v>>16), uint16(v)
+		case interfaces:
+			v := be.Uint64(b)
+			e.InIndex, e.OutIndex = uint32(v>>32), uint32(v)
+		case packetsBytes8:
+			b = b[:16]
+			e.RawPackets, e.RawBytes = be.Uint64(b), be.Uint64(b[8:])
+		case bytesPackets8:
+			b = b[:16]
+			e.RawBytes, e.RawPackets = be.Uint64(b), be.Uint64(b[8:])
+		case packetsBytes4:
+			v := be.Uint64(b)
+			e.RawPackets, e.RawBytes = v>>32, uint64(uint32(v))
+		case bytesPackets4:
+			v := be.Uint64(b)
+			e.RawBytes, e.RawPackets = v>>32, uint64(uint32(v))
+		case startEndUptime:
+			v := be.Uint64(b)
+			r.rec.start, r.rec.end = uint32(v>>32), uint32(v)
+		case endStartUptime:
+			v := be.Uint64(b)
+			r.rec.end, r.rec.start = uint32(v>>32), uint32(v)
+		case startEndMilli:
+			b = b[:16]
+			e.Time, e.End = clampNanos(be.Uint64(b), time.Millisecond), clampNanos(be.Uint64(b[8:]), time.Millisecond)
 		case src4:
 			e.Src = netip.AddrFrom4([4]byte(b))
 		case dst4:
@@ -67,10 +101,6 @@ func (r *Reader) row(ops []op, row []byte) {
 			e.RawBytes = be.Uint64(b)
 		case packets8:
 			e.RawPackets = be.Uint64(b)
-		case in4:
-			e.InIndex = be.Uint32(b)
-		case out4:
-			e.OutIndex = be.Uint32(b)
 		case typeCode2:
 			r.rec.typeCode = be.Uint16(b)
 		case orElse:

@@ -22,6 +22,9 @@ const (
 	maxRecords       = 64
 	unknownInterface = 0x3fffffff
 	interfaceFormat  = 30 // bits of an interface number below its format
+	sampleSize       = 32 // before its records
+	expandedSize     = 44
+	rawSize          = 16 // before the header of the packet
 	sampledIPv4Size  = 32
 	sampledIPv6Size  = 56
 )
@@ -103,40 +106,43 @@ func (r *Reader) sflow(from netip.AddrPort, b []byte, received int64) {
 
 // sample decodes one flow sample and emits its event.
 func (r *Reader) sample(x *exporter, b []byte, expanded bool, received int64) bool {
-	in := xdr{b: b}
-	in.word() // sequence of the source
-	in.word() // source
-	if expanded {
-		in.word()
-	}
-	rate := in.word()
-	in.word() // pool
-	in.word() // drops
+	be := binary.BigEndian
+	var rate, records uint32
 	var ifs [2]uint32
-	for i := range ifs {
-		if expanded {
-			if in.word() != 0 { // format: not a plain ifIndex
-				in.word()
-				continue
+	switch {
+	case expanded && len(b) >= expandedSize: // sequence, source in two words, rate, pool, drops, interfaces in two words each
+		rate, records = be.Uint32(b[12:]), be.Uint32(b[40:])
+		for i := range ifs {
+			if v := b[24+8*i:]; be.Uint32(v) == 0 { // else its format is not a plain ifIndex
+				ifs[i] = be.Uint32(v[4:])
 			}
-			ifs[i] = in.word()
-		} else if v := in.word(); v>>interfaceFormat == 0 && v != unknownInterface {
-			ifs[i] = v
 		}
+		b = b[expandedSize:]
+	case !expanded && len(b) >= sampleSize: // sequence, source, rate, pool, drops, interfaces
+		rate, records = be.Uint32(b[8:]), be.Uint32(b[28:])
+		for i := range ifs {
+			if v := be.Uint32(b[20+4*i:]); v>>interfaceFormat == 0 && v != unknownInterface {
+				ifs[i] = v
+			}
+		}
+		b = b[sampleSize:]
+	default:
+		return false
 	}
+	in := xdr{b: b}
 	found := false
-	for range min(in.word(), maxRecords) {
+	for range min(records, maxRecords) {
 		format, length := in.word(), in.word()
 		body := in.bytes(length)
 		if in.short {
 			return false
 		}
-		if !found {
-			found = r.sampled(format, body)
+		if found {
+			continue
 		}
-	}
-	if in.short {
-		return false
+		if found, in.short = r.sampled(format, body); in.short {
+			return false
+		}
 	}
 	if !found {
 		return true // a sample of something that is not IP
@@ -157,14 +163,17 @@ func (r *Reader) sample(x *exporter, b []byte, expanded bool, received int64) bo
 	return true
 }
 
-// sampled takes what one record says of the packet; false where it says nothing of it.
-func (r *Reader) sampled(format uint32, b []byte) bool {
-	e := &r.e
-	in := xdr{b: b}
+// sampled takes what one record says of the packet, if it says anything; short is a record that claims more than it has.
+func (r *Reader) sampled(format uint32, b []byte) (found, short bool) {
+	e, be := &r.e, binary.BigEndian
 	switch {
-	case format == recordRaw:
-		protocol, length, stripped := in.word(), in.word(), in.word()
-		header := in.bytes(in.word())
+	case format == recordRaw && len(b) >= rawSize:
+		protocol, length, stripped, captured := be.Uint32(b), be.Uint32(b[4:]), be.Uint32(b[8:]), be.Uint32(b[12:])
+		header := b[rawSize:]
+		if uint64(captured) > uint64(len(header)) {
+			return false, true
+		}
+		header = header[:captured]
 		p := &r.rec.packet
 		ok := false
 		switch protocol {
@@ -173,14 +182,14 @@ func (r *Reader) sampled(format uint32, b []byte) bool {
 		case headerIPv4, headerIPv6:
 			ok = p.IP(header)
 		}
-		if !ok || in.short {
-			return false
+		if !ok {
+			return false, false
 		}
 		e.RawBytes = uint64(length - min(stripped, length))
 		r.setPacket(p)
-		return true
+		return true, false
 	case format == recordIPv4 && len(b) >= sampledIPv4Size, format == recordIPv6 && len(b) >= sampledIPv6Size:
-		p := &r.rec.packet
+		p, in := &r.rec.packet, xdr{b: b}
 		*p = frame.Packet{}
 		e.RawBytes = uint64(in.word())
 		p.Proto = uint8(in.word())
@@ -195,9 +204,9 @@ func (r *Reader) sampled(format uint32, b []byte) bool {
 			p.SrcPort, p.DstPort = 0, 0
 		}
 		r.setPacket(p)
-		return true
+		return true, false
 	}
-	return false
+	return false, format == recordRaw || format == recordIPv4 || format == recordIPv6
 }
 
 func (r *Reader) setPacket(p *frame.Packet) {
