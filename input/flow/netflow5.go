@@ -101,7 +101,7 @@ func (r *Reader) follow(x *exporter, d *domain, port uint16, received int64, upt
 	switch {
 	case st.lost > 0 && s.held > 0 && d.key.version == IPFIX:
 		s.vague += st.lost // the held sets may hold these records
-	case st.lost > 0 && s.blind:
+	case st.lost > 0 && s.blind && d.key.version == IPFIX: // NetFlow v9 counts datagrams, decoded or not
 		s.blind = false
 	case st.lost > 0:
 		r.lose(x, st.lost, n)

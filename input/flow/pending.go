@@ -95,9 +95,21 @@ func (x *exporter) drop(c *Collector, h *heldSet) {
 func (s *stream) settle(r *Reader, x *exporter, n uint64) {
 	s.held = max(s.held-1, 0)
 	s.vague -= min(s.vague, n)
-	if s.held == 0 && s.vague > 0 {
+	if s.held > 0 || s.vague == 0 {
+		return
+	}
+	if !s.blind {
 		r.lose(x, s.vague, 1)
-		s.vague = 0
+	}
+	s.vague, s.blind = 0, false
+}
+
+// giveUp books that a held set of the stream is not decoded. Its records cannot be told from lost ones any more; it
+// counts as undecoded.
+func (s *stream) giveUp() {
+	s.held, s.blind = max(s.held-1, 0), true
+	if s.held == 0 && s.vague > 0 {
+		s.vague, s.blind = 0, false // the gap that they make has been seen
 	}
 }
 
@@ -108,9 +120,7 @@ func (x *exporter) expire(c *Collector, now int64) {
 		h := &x.pending.sets[n]
 		x.drop(c, h)
 		x.undecoded++
-		if h.s.held = max(h.s.held-1, 0); h.s.held == 0 {
-			h.s.vague = 0 // its records cannot be told from lost ones any more; they count as undecoded
-		}
+		h.s.giveUp()
 		n++
 	}
 	if n > 0 {

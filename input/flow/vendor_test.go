@@ -197,6 +197,49 @@ func TestVendors(t *testing.T) {
 			[][]byte{row(num(6, 1), ip("198.51.100.1"), num(1, 0), num(8, 3320))},
 			[]event.Event{{Src: src, RawBytes: 3320}},
 		},
+		"both directions of a connection": {
+			flow.NetFlow9, append(v4, spec{231, 4, 0}, spec{232, 4, 0}, spec{298, 4, 0}, spec{299, 4, 0}, spec{233, 1, 0}),
+			[][]byte{row(ends, num(4, 81), num(4, 6207), num(4, 3), num(4, 5), num(1, 5))},
+			[]event.Event{{Src: src, Dst: dst, RawBytes: 81, RawPackets: 3, HasReverse: true, RevBytes: 6207, RevPackets: 5, Action: event.Accept}},
+		},
+		"an event that the RFCs do not name": {
+			flow.IPFIX, append(v4, spec{233, 1, 0}), [][]byte{row(ends, num(1, 99)), row(ends, num(1, 0))},
+			[]event.Event{{Src: src, Dst: dst, Action: event.UnknownAction}, {Src: src, Dst: dst}},
+		},
+		"counts behind a service": {
+			flow.IPFIX, append(v4, spec{23, 8, 0}, spec{24, 8, 0}),
+			[][]byte{row(ends, num(8, 1<<40), num(8, 1<<33))},
+			[]event.Event{{Src: src, Dst: dst, RawBytes: 1 << 40, RawPackets: 1 << 33}},
+		},
+		"microseconds before the export": {
+			flow.IPFIX, append(v4, spec{158, 4, 0}, spec{159, 4, 0}),
+			[][]byte{row(ends, num(4, 3_000_000), num(4, 1000))},
+			[]event.Event{{Src: src, Dst: dst, Time: now - 3*second, End: now - milli}},
+		},
+		"type and code of ICMP apart": {
+			flow.NetFlow9, append(v4, spec{4, 1, 0}, spec{176, 1, 0}, spec{177, 1, 0}, spec{11, 2, 0}),
+			[][]byte{row(ends, num(1, 1), num(1, 3), num(1, 13), num(2, 17549))},
+			[]event.Event{{Src: src, Dst: dst, Proto: 1, HasICMP: true, ICMPType: 3, ICMPCode: 13}},
+		},
+		"a translation made": {
+			flow.IPFIX, append(v4, spec{230, 1, 0}, spec{225, 4, 0}, spec{227, 2, 0}, spec{323, 8, 0}),
+			[][]byte{row(ends, num(1, 4), ip("192.0.2.1"), num(2, 1024), num(8, uint64(now/milli)))},
+			[]event.Event{{Src: src, Dst: dst, NATEvent: 4, NATSrc: netip.MustParseAddr("192.0.2.1"), NATSrcPort: 1024, Time: now, End: now}},
+		},
+		"nanoseconds and seconds": {
+			flow.IPFIX, append(v4, spec{156, 8, 0}, spec{151, 4, 0}),
+			[][]byte{row(ends, ntp(now-5*second), num(4, uint64(now/second)))},
+			[]event.Event{{Src: src, Dst: dst, Time: now - 5*second, End: now}},
+		},
+		"times in fewer bytes than usual": {
+			flow.IPFIX, append(v4, spec{152, 6, 0}, spec{153, 7, 0}, spec{7, 1, 0}, spec{6, 2, 0}),
+			[][]byte{row(ends, num(6, uint64(now/milli)-9), num(7, uint64(now/milli)), num(1, 53), num(2, 0x0112))},
+			[]event.Event{{Src: src, Dst: dst, Time: now - 9*milli, End: now, SrcPort: 53, TCPFlags: 0x12}},
+		},
+		"IPv4 mapped into IPv6": {
+			flow.IPFIX, []spec{{27, 16, 0}, {28, 16, 0}}, [][]byte{row(ip("::ffff:198.51.100.1"), ip("2001:db8::9"))},
+			[]event.Event{{Src: src, Dst: dst6}},
+		},
 		"fields without length": {
 			flow.NetFlow9, append(v4, spec{7, 0, 0}, spec{11, 2, 0}),
 			[][]byte{row(ends, num(2, 80))},
@@ -321,5 +364,39 @@ func TestZerosAfterTheLastSet(t *testing.T) {
 	b := export(flow.NetFlow9, 0, templates(flow.NetFlow9, []spec{{8, 4, 0}, {12, 4, 0}}), flows, make([]byte, 900))
 	if got := decode(t, b); len(got) != 1 {
 		t.Errorf("%d records, want 1", len(got))
+	}
+}
+
+// TestRecognise tells exports from anything else that a capture may hold.
+func TestRecognise(t *testing.T) {
+	v5 := make([]byte, 24+48)
+	copy(v5, []byte{0, 5, 0, 1})
+	flows := set(300, row(ip("198.51.100.1"), ip("203.0.113.9")))
+	v9 := export(flow.NetFlow9, 0, templates(flow.NetFlow9, []spec{{8, 4, 0}}), flows)
+	ipfix := export(flow.IPFIX, 0, templates(flow.IPFIX, []spec{{8, 4, 0}}), flows)
+	samples := sflow(flowSample(1, 2, 3, rawRecord(11, 20, make([]byte, 20))))
+	for name, tc := range map[string]struct {
+		b    []byte
+		want flow.Version
+	}{
+		"NetFlow v5": {v5, flow.NetFlow5}, "NetFlow v9": {v9, flow.NetFlow9}, "IPFIX": {ipfix, flow.IPFIX}, "sFlow": {samples, flow.SFlow},
+		"v9 with zeros behind it":         {append(bytes.Clone(v9), make([]byte, 40)...), flow.NetFlow9},
+		"v5 with more than it counts":     {append(bytes.Clone(v5), 0), 0},
+		"v5 without records":              {append([]byte{0, 5, 0, 0}, make([]byte, 20)...), 0},
+		"v9 without sets":                 {v9[:20], 0},
+		"v9 with a set beyond its end":    {v9[:len(v9)-1], 0},
+		"v9 with a set that is reserved":  {export(flow.NetFlow9, 0, set(7, make([]byte, 4))), 0},
+		"v9 of zeros":                     {append(bytes.Clone(v9[:20]), make([]byte, 20)...), 0},
+		"IPFIX longer than it says":       {append(bytes.Clone(ipfix), 0), 0},
+		"IPFIX with a template set of v9": {export(flow.IPFIX, 0, set(0, make([]byte, 4))), 0},
+		"sFlow cut in its header":         {samples[:27], 0},
+		"sFlow of a strange agent":        {append([]byte{0, 0, 0, 5, 0, 0, 0, 3}, make([]byte, 40)...), 0},
+		"a DNS query":                     {[]byte("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x00\x00\x01\x00\x01"), 0},
+		"text":                            {[]byte("GET / HTTP/1.1\r\nHost: example\r\n"), 0},
+		"nothing":                         {nil, 0},
+	} {
+		if got, ok := flow.Recognise(tc.b); ok != (tc.want != 0) || ok && got != tc.want {
+			t.Errorf("%s: %v, %v", name, got, ok)
+		}
 	}
 }
