@@ -32,9 +32,14 @@ func TestFile(t *testing.T) {
 		"held until its template comes": {[][]byte{export(flow.IPFIX, 0, flows), export(flow.IPFIX, 1, template(8, 12))}, 0, []string{forward}, ""},
 		"withdrawn and told anew": {
 			[][]byte{export(flow.IPFIX, 0, template(8, 12), flows), export(flow.IPFIX, 1, withdraw, flows), export(flow.IPFIX, 2, template(12, 8))},
-			0, []string{forward, back}, "",
+			0,
+			[]string{forward, back},
+			"",
 		},
-		"all withdrawn":       {[][]byte{export(flow.IPFIX, 0, template(8, 12), flows), export(flow.IPFIX, 1, all, flows)}, 0, []string{forward}, ""},
+		"all withdrawn": {[][]byte{export(flow.IPFIX, 0, template(8, 12), flows), export(flow.IPFIX, 1, all, flows)}, 0, []string{forward}, ""},
+		"only the options withdrawn": {
+			[][]byte{export(flow.IPFIX, 0, template(8, 12), flows), export(flow.IPFIX, 1, set(3, []byte{0, 3, 0, 0}), flows)}, 0, []string{forward, forward}, "",
+		},
 		"empty":               {nil, 0, nil, ""},
 		"cut in a message":    {[][]byte{export(flow.IPFIX, 0, template(8, 12), flows), export(flow.IPFIX, 1, flows)}, 3, []string{forward}, "x.ipfix: the IPFIX message at byte 44 is cut short: it should have 28 bytes"},
 		"cut in a header":     {[][]byte{export(flow.IPFIX, 0, template(8, 12), flows), export(flow.IPFIX, 1, flows)}, 20, []string{forward}, "x.ipfix: no IPFIX message begins at byte 44"},

@@ -55,28 +55,26 @@ func compile(id uint16, fields []field, scope int) (t *template, ok bool) {
 // bytes, those of IPFIX count fields.
 func (r *Reader) parseTemplates(m *message, b []byte, options bool) {
 	for len(b) >= 4 {
-		id := binary.BigEndian.Uint16(b)
+		id, count := binary.BigEndian.Uint16(b), int(binary.BigEndian.Uint16(b[2:]))
+		if m.version == IPFIX && count == 0 && (id == 2 || id == 3 || id >= 256) {
+			r.withdraw(m, id)
+			b = b[4:]
+			continue
+		}
 		if id < 256 {
 			return // padding
 		}
-		count, scope, header := int(binary.BigEndian.Uint16(b[2:])), 0, 4
+		scope, header := 0, 4
 		if options {
 			header = 6
 			if len(b) < header {
 				r.c.reject(badOptions, m.from, m.received, len(b))
 				return
 			}
+			scope = int(binary.BigEndian.Uint16(b[4:]))
 			if m.version == NetFlow9 {
-				scope = int(binary.BigEndian.Uint16(b[2:])) / 4
-				count = scope + int(binary.BigEndian.Uint16(b[4:]))/4
-			} else if scope = int(binary.BigEndian.Uint16(b[4:])); count == 0 {
-				header = 4
+				scope, count = count/4, count/4+scope/4
 			}
-		}
-		if count == 0 && m.version == IPFIX {
-			r.withdraw(m, id)
-			b = b[header:]
-			continue
 		}
 		b = b[header:]
 		fields, rest, ok := r.parseFields(m, b, count)
@@ -141,13 +139,15 @@ func (r *Reader) withdraw(m *message, id uint16) {
 	if !m.file {
 		return
 	}
-	if id == 2 || id == 3 {
-		for id := range m.d.templates {
-			m.d.drop(id)
-		}
+	if id >= 256 {
+		m.d.drop(id)
 		return
 	}
-	m.d.drop(id)
+	for each, all := range m.d.templates { // all data templates, or all options templates
+		if (all[0].scope > 0) == (id == 3) {
+			m.d.drop(each)
+		}
+	}
 }
 
 // drop forgets the templates with that id.

@@ -203,7 +203,8 @@ func TestVendors(t *testing.T) {
 			[]event.Event{{Src: src, Dst: dst, RawBytes: 81, RawPackets: 3, HasReverse: true, RevBytes: 6207, RevPackets: 5, Action: event.Accept}},
 		},
 		"an event that the RFCs do not name": {
-			flow.IPFIX, append(v4, spec{233, 1, 0}), [][]byte{row(ends, num(1, 99)), row(ends, num(1, 0))},
+			flow.IPFIX, append(v4, spec{233, 1, 0}),
+			[][]byte{row(ends, num(1, 99)), row(ends, num(1, 0))},
 			[]event.Event{{Src: src, Dst: dst, Action: event.UnknownAction}, {Src: src, Dst: dst}},
 		},
 		"counts behind a service": {
@@ -237,7 +238,9 @@ func TestVendors(t *testing.T) {
 			[]event.Event{{Src: src, Dst: dst, Time: now - 9*milli, End: now, SrcPort: 53, TCPFlags: 0x12}},
 		},
 		"IPv4 mapped into IPv6": {
-			flow.IPFIX, []spec{{27, 16, 0}, {28, 16, 0}}, [][]byte{row(ip("::ffff:198.51.100.1"), ip("2001:db8::9"))},
+			flow.IPFIX,
+			[]spec{{27, 16, 0}, {28, 16, 0}},
+			[][]byte{row(ip("::ffff:198.51.100.1"), ip("2001:db8::9"))},
 			[]event.Event{{Src: src, Dst: dst6}},
 		},
 		"fields without length": {
