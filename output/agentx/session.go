@@ -1,0 +1,311 @@
+package agentx
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+)
+
+// session is one connection to the master agent. All but reading happens in one goroutine.
+type session struct {
+	*Agent
+	conn net.Conn
+	enc  encoder
+
+	id          uint32
+	established bool
+	packet      uint32             // the last number that a PDU of ours had
+	pending     map[uint32]request // PDUs of ours that are not answered, by their number
+	granted     []bool             // regions that are registered
+	refused     map[int]time.Time  // regions that are not, and when that was last said
+	heard       time.Time          // when the master last sent anything
+}
+
+// request is a PDU of ours that waits for its answer.
+type request struct {
+	kind   byte
+	region int // of a Register
+	sent   time.Time
+}
+
+const (
+	tick          = 250 * time.Millisecond // how finely timeouts are kept
+	registerAgain = 30 * time.Second       // after which a refused region is asked for again
+	writeTimeout  = 5 * time.Second        // for a master that does not read
+
+	sessionName = "varde"
+)
+
+// errClosed is a session that the master ended.
+var errClosed = errors.New("the SNMP agent closed the session")
+
+// frame is a PDU as it was read. err ends the session.
+type frame struct {
+	pdu pdu
+	err error
+	bad bool // the PDU is known by its header but its payload makes no sense
+}
+
+func newSession(a *Agent, conn net.Conn) *session {
+	return &session{
+		Agent: a, conn: conn, pending: map[uint32]request{}, refused: map[int]time.Time{},
+		granted: make([]bool, len(a.collector.roots)),
+	}
+}
+
+// run opens the session, registers all regions and answers until the session or ctx ends.
+func (s *session) run(ctx context.Context) error {
+	frames, done := make(chan frame), make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		read(s.conn, frames, done)
+	}()
+	defer func() {
+		close(done)
+		s.conn.Close()
+		<-ended
+		s.stats.connected.Store(0)
+		s.stats.granted.Store(0)
+		s.stats.refused.Store(0)
+	}()
+	s.keeper.forget()
+	s.heard = time.Now()
+	open := s.request(pduOpen, 0)
+	if err := s.send(s.enc.open(&open, byte(time.Duration(s.cfg.Timeout)/time.Second), s.collector.root, sessionName)); err != nil {
+		return err
+	}
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			s.goodbye(closeShutdown)
+			return ctx.Err()
+		case <-ticker.C:
+			err = s.tick()
+		case f := <-frames:
+			s.heard = time.Now()
+			err = s.take(ctx, &f)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// read hands on PDUs until reading fails or done is closed.
+func read(conn net.Conn, frames chan<- frame, done <-chan struct{}) {
+	r := bufio.NewReader(conn)
+	for {
+		f := readFrame(r)
+		select {
+		case frames <- f:
+		case <-done:
+			return
+		}
+		if f.err != nil {
+			return
+		}
+	}
+}
+
+func readFrame(r io.Reader) frame {
+	var header [headerSize]byte
+	if _, err := io.ReadFull(r, header[:]); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = errClosed
+		}
+		return frame{err: err}
+	}
+	p, n, err := decodeHeader(header[:])
+	if err != nil {
+		return frame{err: fmt.Errorf("the SNMP agent sent what is no AgentX: %w", err), bad: true}
+	}
+	payload := make([]byte, n)
+	if _, err := io.ReadFull(r, payload); err != nil {
+		return frame{err: err}
+	}
+	bad := decodePayload(&p, payload) != nil
+	return frame{pdu: p, bad: bad}
+}
+
+// request makes the next PDU of ours and remembers that it waits for an answer.
+func (s *session) request(kind byte, region int) pdu {
+	s.packet++
+	s.pending[s.packet] = request{kind, region, time.Now()}
+	return pdu{kind: kind, flags: flagNetworkOrder, session: s.id, packet: s.packet}
+}
+
+func (s *session) send(b []byte) error {
+	if err := s.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	_, err := s.conn.Write(b)
+	return err
+}
+
+// goodbye tells the master that the session ends. Whether it hears that no longer matters.
+func (s *session) goodbye(reason byte) {
+	p := pdu{kind: pduClose, flags: flagNetworkOrder, session: s.id, packet: s.packet + 1}
+	if err := s.send(s.enc.close(&p, reason)); err != nil {
+		s.log.Debug("close AgentX session", "error", err)
+	}
+}
+
+// tick looks after what time brings: answers that stay away, silence, regions that may be free by now.
+func (s *session) tick() error {
+	now := time.Now()
+	for _, r := range s.pending {
+		if now.Sub(r.sent) > time.Duration(s.cfg.Timeout) {
+			s.goodbye(closeTimeouts)
+			return fmt.Errorf("the SNMP agent did not answer for %s", s.cfg.Timeout)
+		}
+	}
+	if !s.established {
+		return nil
+	}
+	for i, since := range s.refused {
+		if now.Sub(since) >= registerAgain {
+			s.refused[i] = now
+			if err := s.register(i); err != nil {
+				return err
+			}
+		}
+	}
+	if len(s.pending) == 0 && now.Sub(s.heard) >= time.Duration(s.cfg.Keepalive) {
+		p := s.request(pduPing, 0)
+		return s.send(s.enc.bare(&p))
+	}
+	return nil
+}
+
+func (s *session) register(region int) error {
+	p := s.request(pduRegister, region)
+	return s.send(s.enc.register(&p, 0, byte(s.cfg.Priority), s.collector.roots[region]))
+}
+
+// take handles one PDU of the master.
+func (s *session) take(ctx context.Context, f *frame) error {
+	if f.bad {
+		s.stats.bad.Add(1)
+	}
+	if f.err != nil {
+		if f.bad {
+			s.goodbye(closeParseError)
+		}
+		return f.err
+	}
+	p := &f.pdu
+	switch {
+	case p.kind == pduResponse && f.bad:
+		s.goodbye(closeParseError)
+		return errors.New("the SNMP agent sent a response that makes no sense")
+	case p.kind == pduResponse:
+		return s.response(p)
+	case p.kind == pduClose:
+		return fmt.Errorf("%w: %s", errClosed, closeReason(p.reason))
+	}
+	return s.answer(ctx, p, f.bad)
+}
+
+// response takes the answer to a PDU of ours.
+func (s *session) response(p *pdu) error {
+	r, ok := s.pending[p.packet]
+	if !ok {
+		s.stats.bad.Add(1) // late or never asked for
+		return nil
+	}
+	delete(s.pending, p.packet)
+	switch r.kind {
+	case pduOpen:
+		if p.err != errNone {
+			return fmt.Errorf("open AgentX session: %s", errorName(p.err))
+		}
+		s.id, s.established = p.session, true
+		s.stats.sessions.Add(1)
+		s.stats.connected.Store(1)
+		for i := range s.granted {
+			if err := s.register(i); err != nil {
+				return err
+			}
+		}
+	case pduRegister:
+		return s.registered(r.region, p.err)
+	case pduPing:
+		if p.err != errNone {
+			return fmt.Errorf("ping the SNMP agent: %s", errorName(p.err))
+		}
+	}
+	return nil
+}
+
+// registered takes the answer to a Register. A refused region is asked for again later; the others work meanwhile.
+func (s *session) registered(region int, code uint16) error {
+	if code == errNotOpen {
+		return errors.New("the SNMP agent knows nothing of our session")
+	}
+	root := s.collector.roots[region]
+	_, before := s.refused[region]
+	if code == errNone {
+		s.granted[region] = true
+		delete(s.refused, region)
+	} else {
+		s.refused[region] = time.Now()
+	}
+	s.stats.granted.Store(int64(len(s.granted) - len(s.refused) - s.waiting()))
+	s.stats.refused.Store(int64(len(s.refused)))
+	switch {
+	case code != errNone && !before:
+		s.log.Warn("the SNMP agent refused a subtree; asking again every "+registerAgain.String(), "subtree", root.String(), "error", errorName(code))
+	case code == errNone && before:
+		s.log.Info("the SNMP agent granted a subtree after all", "subtree", root.String())
+	}
+	if !before && s.waiting() == 0 {
+		s.log.Info("serving SNMP", slog.String("master", s.cfg.Master), slog.Int("subtrees", len(s.granted)-len(s.refused)), slog.Int("refused", len(s.refused)))
+	}
+	return nil
+}
+
+// waiting is how many regions the master has neither granted nor refused.
+func (s *session) waiting() int {
+	n := 0
+	for i := range s.granted {
+		if _, refused := s.refused[i]; !refused && !s.granted[i] {
+			n++
+		}
+	}
+	return n
+}
+
+func closeReason(reason byte) string {
+	names := []string{"", "other", "parse error", "protocol error", "timeouts", "shutdown", "by its manager"}
+	if int(reason) < len(names) && reason > 0 {
+		return "reason " + names[reason]
+	}
+	return fmt.Sprintf("reason %d", reason)
+}
+
+// errorName says an error of a Response in words that help.
+func errorName(code uint16) string {
+	names := map[uint16]string{
+		errOpenFailed:            "the SNMP agent takes no more sessions",
+		errNotOpen:               "the SNMP agent knows nothing of our session",
+		errUnsupportedContext:    "it does not know the context",
+		errDuplicateRegistration: "another sub-agent has it with the same priority, such as amavisd-snmp-subagent: stop that, or set another priority",
+		errUnknownRegistration:   "it does not know the registration",
+		errParse:                 "it did not understand us",
+		errRequestDenied:         "it does not want to",
+		errProcessing:            "it could not",
+	}
+	if name, ok := names[code]; ok {
+		return name
+	}
+	return fmt.Sprintf("AgentX error %d", code)
+}
