@@ -37,6 +37,9 @@ var allowed = map[string]string{
 
 // dependencies are the modules that go.mod may name directly, with the reason.
 var dependencies = map[string]string{
+	"github.com/chromedp/cdproto":         "tests: the browser's protocol, for events of the page",
+	"github.com/chromedp/chromedp":        "tests: the page in a real browser",
+	"github.com/duckdb/duckdb-go/v2":      "the engine of the store",
 	"github.com/gaissmai/bart":            "prefix table of the lists",
 	"github.com/goccy/go-yaml":            "strict YAML with line and column",
 	"github.com/google/go-cmp":            "tests: differences people can read",

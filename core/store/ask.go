@@ -1,0 +1,330 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"varde/event"
+	"varde/event/query"
+)
+
+// asking is one question in one transaction: what it sees is of one moment.
+type asking struct {
+	s     *Store
+	ctx   context.Context
+	tx    *sql.Tx
+	where *clause
+	parts []string // the sealed files that the box touches
+}
+
+// ask runs a question. Where a sealed file cannot be read, it is set aside and the question asked again without it.
+func (s *Store) ask(ctx context.Context, b *query.Box, do func(*asking) error) error {
+	for attempt := 0; ; attempt++ {
+		q := &asking{s: s, ctx: ctx, where: conditions(b)}
+		err := q.run(b, do)
+		if err == nil || ctx.Err() != nil || attempt == 2 || !strings.Contains(err.Error(), ".parquet") {
+			return err
+		}
+		if s.checkParts(ctx, q.parts) == 0 {
+			return err
+		}
+	}
+}
+
+func (q *asking) run(b *query.Box, do func(*asking) error) error {
+	tx, err := q.s.db.BeginTx(q.ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	q.tx = tx
+	if err := q.choose(b, "", nil); err != nil {
+		return err
+	}
+	return do(q)
+}
+
+// choose finds the sealed files that a box touches; more says what else is to hold for them.
+func (q *asking) choose(b *query.Box, more string, args []any) error {
+	c := &clause{}
+	c.add("SELECT path FROM parts WHERE true"+more, args...)
+	if b.From != 0 {
+		c.add(" AND last >= " + stamp(ceilMicros(b.From)))
+	}
+	if b.To != 0 {
+		c.add(" AND first < " + stamp(ceilMicros(b.To)))
+	}
+	if len(b.Kinds) > 0 {
+		c.add(" AND kind IN (")
+		for i, k := range b.Kinds {
+			if i > 0 {
+				c.add(", ")
+			}
+			c.add(fmt.Sprint(uint8(k)))
+		}
+		c.add(")")
+	}
+	c.add(" ORDER BY hour DESC, path")
+	rows, err := q.tx.QueryContext(q.ctx, c.sql.String(), c.args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	q.parts = q.parts[:0]
+	for rows.Next() {
+		var path string
+		if err := rows.Scan(&path); err != nil {
+			return err
+		}
+		q.parts = append(q.parts, path)
+	}
+	return rows.Err()
+}
+
+// from is the rows of the box, hot and sealed, with the given columns.
+func (q *asking) from(columns string) *clause {
+	c := &clause{}
+	c.add("(SELECT "+columns+" FROM hot WHERE "+q.where.sql.String(), q.where.args...)
+	if len(q.parts) > 0 {
+		c.add(" UNION ALL SELECT "+columns+" FROM "+q.s.files(q.parts)+" WHERE "+q.where.sql.String(), q.where.args...)
+	}
+	c.add(")")
+	return c
+}
+
+// rows runs a SELECT and hands each row to one.
+func (q *asking) rows(c *clause, into []any, one func() error) error {
+	rows, err := q.tx.QueryContext(q.ctx, c.sql.String(), c.args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			return err
+		}
+		if err := one(); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// Top implements query.Reader.
+func (s *Store) Top(ctx context.Context, b query.Box, t query.TopBy) (out query.Groups, err error) {
+	if err := t.Check(); err != nil {
+		return out, err
+	}
+	var keys []key
+	var columns []string
+	for _, f := range t.Fields {
+		k, ok := fieldKey(f)
+		if !ok {
+			return out, fmt.Errorf("store: %s does not group", f)
+		}
+		keys = append(keys, k)
+		columns = append(columns, k.columns...)
+	}
+	err = s.ask(ctx, &b, func(q *asking) error {
+		if out, err = q.groups(keys, columns, t); err != nil {
+			return err
+		}
+		out.Total, err = q.total(t.Order == query.BySources)
+		return err
+	})
+	return out, err
+}
+
+// groups finds the largest groups and how many there are.
+func (q *asking) groups(keys []key, columns []string, t query.TopBy) (out query.Groups, err error) {
+	names := make([]string, len(columns))
+	named := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = fmt.Sprint("k", i)
+		named[i] = c + " AS " + names[i]
+	}
+	sources := ""
+	if t.Order == query.BySources {
+		sources = ", count(DISTINCT (src_hi, src_lo)) FILTER (src_hi IS NOT NULL) AS sources"
+	}
+	c := &clause{}
+	from := q.from(strings.Join(named, ", ") + ", time, count, " + moved + ", sampling, src_hi, src_lo")
+	c.add("WITH g AS MATERIALIZED (SELECT " + strings.Join(names, ", ") + ", " + sums + sources + " FROM ")
+	c.add(from.sql.String(), from.args...)
+	c.add(" GROUP BY ALL) SELECT (SELECT count(*) FROM g), * FROM g ORDER BY "+orders[t.Order]+" DESC, "+strings.Join(names, " NULLS FIRST, ")+" NULLS FIRST LIMIT ?", t.N)
+	if t.N == 0 {
+		c = &clause{}
+		c.add("SELECT count(*) FROM (SELECT DISTINCT * FROM (SELECT "+strings.Join(names, ", ")+" FROM "+from.sql.String()+"))", from.args...)
+		return out, q.rows(c, []any{&out.Groups}, func() error { return nil })
+	}
+	values := make([]any, len(columns))
+	into := []any{&out.Groups}
+	for i := range values {
+		into = append(into, &values[i])
+	}
+	var sum totals
+	into = append(into, sum.into()...)
+	var n uint64
+	if sources != "" {
+		into = append(into, &n)
+	}
+	err = q.rows(c, into, func() error {
+		g := query.Group{Totals: sum.get()}
+		g.Sources = n
+		rest := values
+		for _, k := range keys {
+			g.Key = append(g.Key, k.text(rest[:len(k.columns)]))
+			rest = rest[len(k.columns):]
+		}
+		out.Rows = append(out.Rows, g)
+		return nil
+	})
+	return out, err
+}
+
+// total sums up the whole box.
+func (q *asking) total(sources bool) (query.Totals, error) {
+	c := &clause{}
+	c.add("SELECT " + sums)
+	if sources {
+		c.add(", count(DISTINCT (src_hi, src_lo)) FILTER (src_hi IS NOT NULL)")
+	}
+	from := q.from("time, count, " + moved + ", sampling, src_hi, src_lo")
+	c.add(" FROM "+from.sql.String(), from.args...)
+	var sum totals
+	var n uint64
+	into := sum.into()
+	if sources {
+		into = append(into, &n)
+	}
+	err := q.rows(c, into, func() error { return nil })
+	out := sum.get()
+	out.Sources = n
+	return out, err
+}
+
+// Distinct implements query.Reader.
+func (s *Store) Distinct(ctx context.Context, b query.Box, f query.Field) (n uint64, err error) {
+	k, ok := fieldKey(f)
+	if !ok {
+		return 0, fmt.Errorf("store: %s cannot be counted", f)
+	}
+	err = s.ask(ctx, &b, func(q *asking) error {
+		named := make([]string, len(k.columns))
+		for i, c := range k.columns {
+			named[i] = fmt.Sprintf("%s AS k%d", c, i)
+		}
+		from := q.from(strings.Join(named, ", "))
+		there := "true"
+		if f != query.FieldService { // which every event has
+			there = "k0 IS NOT NULL"
+		}
+		c := &clause{}
+		c.add("SELECT count(*) FROM (SELECT DISTINCT * FROM "+from.sql.String()+" WHERE "+there+")", from.args...)
+		return q.rows(c, []any{&n}, func() error { return nil })
+	})
+	return n, err
+}
+
+// Series implements query.Reader.
+func (s *Store) Series(ctx context.Context, b query.Box, by query.SeriesBy) (out []query.Series, err error) {
+	if err := by.Check(b); err != nil {
+		return nil, err
+	}
+	var k key
+	if by.Field != query.NoField {
+		var ok bool
+		if k, ok = fieldKey(by.Field); !ok {
+			return nil, fmt.Errorf("store: %s cannot be drawn over time", by.Field)
+		}
+	}
+	err = s.ask(ctx, &b, func(q *asking) error { out, err = q.series(&b, by, k); return err })
+	return out, err
+}
+
+// series sums up each step of time for each of the largest values of a key, and for all others together. Without a key
+// everything is others.
+func (q *asking) series(b *query.Box, by query.SeriesBy, k key) (out []query.Series, err error) {
+	var names []string
+	named, on := "", "true"
+	for i, column := range k.columns {
+		names = append(names, fmt.Sprint("k", i))
+		named += fmt.Sprintf("%s AS k%d, ", column, i)
+		on += fmt.Sprintf(" AND e.k%[1]d IS NOT DISTINCT FROM g.k%[1]d", i)
+	}
+	from := q.from(named + bucket(b.From, by.Step) + " AS step, time, count, " + moved + ", sampling, src_hi, src_lo")
+	c := &clause{}
+	c.add("WITH e AS (SELECT * FROM "+from.sql.String()+")", from.args...)
+	place, join, keys := "-1", "", ""
+	if len(names) > 0 {
+		list := strings.Join(names, ", ")
+		keys = ", g." + strings.Join(names, ", g.")
+		there := "true"
+		if by.Field != query.FieldService { // which every event has
+			there = "k0 IS NOT NULL"
+		}
+		c.add(", g AS (SELECT *, row_number() OVER (ORDER BY n DESC) AS place FROM (SELECT "+list+", "+largest[by.Order]+" AS n FROM e WHERE "+there+
+			" GROUP BY "+list+") QUALIFY place <= ?)", by.N)
+		place, join = "coalesce(g.place, -1)", " LEFT JOIN g ON "+on
+	}
+	c.add(" SELECT " + place + " AS place, step" + keys + ", " + sums + ", " + sourceCount + " FROM e" + join + " GROUP BY ALL ORDER BY place")
+	var at, step, sources int64
+	values := make([]any, len(names))
+	into := []any{&at, &step}
+	for i := range values {
+		into = append(into, &values[i])
+	}
+	var sum totals
+	into = append(append(into, sum.into()...), &sources)
+	steps := by.Steps(*b)
+	var rest []query.Series
+	last := int64(0)
+	err = q.rows(c, into, func() error {
+		t := sum.get()
+		if by.Order == query.BySources {
+			t.Sources = uint64(sources)
+		}
+		switch {
+		case at < 0:
+			if rest == nil {
+				rest = []query.Series{{Steps: make([]query.Totals, steps)}}
+			}
+			rest[0].Steps[step] = t
+			return nil
+		case at != last:
+			last = at
+			out = append(out, query.Series{Key: k.text(values), Steps: make([]query.Totals, steps)})
+		}
+		out[len(out)-1].Steps[step] = t
+		return nil
+	})
+	if by.Field == query.NoField && rest == nil {
+		rest = []query.Series{{Steps: make([]query.Totals, steps)}}
+	}
+	return append(out, rest...), err
+}
+
+// sourceCount counts different source addresses.
+const sourceCount = "count(DISTINCT (src_hi, src_lo)) FILTER (src_hi IS NOT NULL)"
+
+// largest are the expressions that make a value large.
+var largest = [...]string{
+	query.ByBytes: "least(sum(" + allBytes + "), " + maxU64 + ")", query.ByPackets: "least(sum(" + allPackets + "), " + maxU64 + ")",
+	query.ByEvents: "least(sum(greatest(count, 1)), " + maxU64 + ")", query.BySources: sourceCount,
+}
+
+// newest is the time of the newest event, in nanoseconds.
+func (q *asking) newest(kinds []event.Kind) (int64, error) {
+	where := " WHERE true"
+	if len(kinds) == 1 {
+		where = fmt.Sprintf(" WHERE kind = %d", kinds[0])
+	}
+	var at *int64
+	err := q.tx.QueryRowContext(q.ctx, "SELECT epoch_us(greatest((SELECT max(time) FROM hot"+where+"), (SELECT max(last) FROM parts"+where+")))").Scan(&at)
+	if err != nil || at == nil {
+		return 0, err
+	}
+	return *at * 1000, nil
+}
