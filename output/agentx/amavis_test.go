@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +26,16 @@ func (f *fakeAmavis) Snapshot(context.Context) (AmavisValues, time.Duration, err
 		v, ok := f.values[name]
 		return v, ok
 	}, f.age, f.err
+}
+
+// changingAmavis has the number of the moment in every value, and counts moments.
+type changingAmavis struct {
+	moment *atomic.Uint64
+}
+
+func (c *changingAmavis) Snapshot(context.Context) (AmavisValues, time.Duration, error) {
+	n := c.moment.Add(1)
+	return func(string) (AmavisValue, bool) { return AmavisValue{Count: n}, true }, 0, nil
 }
 
 // part gives figures.

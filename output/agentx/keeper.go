@@ -37,6 +37,7 @@ type trace struct {
 	transaction uint32 // of the request
 	picture     *picture
 	used        time.Time
+	goesOn      bool // more than one search was answered
 }
 
 const (
@@ -103,20 +104,28 @@ func (k *keeper) pictureFor(ctx context.Context, p *pdu) *picture {
 			return q.picture
 		}
 	}
-	var found *picture
-	for i := range k.walks {
-		w := &k.walks[i]
-		if w.picture == nil || p.kind == pduGet || now.Sub(w.picture.made) > walkLimit {
-			continue
+	if p.kind != pduGet {
+		if w := k.walk(p, now); w != nil {
+			return w.picture
 		}
-		if begins(p, w.at) && (found == nil || w.picture.made.After(found.made)) {
-			found = w.picture
-		}
-	}
-	if found != nil {
-		return found
 	}
 	return k.fresh(ctx, patience)
+}
+
+// walk finds the walk that p goes on with. Where two of them stand at one name in different pictures, AgentX has
+// nothing to tell them apart by; then the one that came there first is likely to go on first. A single search that
+// nobody went on with counts less than a walk.
+func (k *keeper) walk(p *pdu, now time.Time) *trace {
+	var found *trace
+	for i := range k.walks {
+		w := &k.walks[i]
+		switch {
+		case w.picture == nil || now.Sub(w.picture.made) > walkLimit || !begins(p, w.at):
+		case found == nil, w.goesOn && !found.goesOn, w.goesOn == found.goesOn && w.used.Before(found.used):
+			found = w
+		}
+	}
+	return found
 }
 
 // answered remembers how a PDU was answered.
@@ -130,14 +139,17 @@ func (k *keeper) answered(p *pdu, from *picture, vars []variable) {
 	if p.kind == pduGet || at < 0 {
 		return
 	}
-	if p.kind == pduGetBulk {
+	if p.kind == pduGetBulk { // otherwise one search stands for all, since they move on together
 		for at = len(vars) - 1; !found(vars[at]); at-- {
 		}
 	}
-	// The searches of one request move on together, so one of them is enough.
-	note(k.walks[:], trace{at: vars[at].name, picture: from, used: now},
-		func(t *trace) bool { return now.Sub(t.picture.made) > walkLimit },
-		func(t *trace) bool { return t.picture == from && begins(p, t.at) })
+	t := trace{at: vars[at].name, picture: from, used: now}
+	if w := k.walk(p, now); w != nil && w.picture == from {
+		t.goesOn = true
+		*w = t
+		return
+	}
+	note(k.walks[:], t, func(t *trace) bool { return now.Sub(t.picture.made) > walkLimit }, func(*trace) bool { return false })
 }
 
 // note puts t in the place of the trace that it follows, or of the one that was not used for longest, and lets go of

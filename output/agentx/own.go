@@ -17,8 +17,9 @@ import (
 const (
 	maxFigures   = 8192 // figures of all parts together
 	maxRows      = 1024 // of one table, besides that of all figures
-	maxIndexText = 64   // bytes of a text in an index, as the MIB says
 	maxText      = 255  // bytes of an SnmpAdminString
+	maxIndexText = 64   // bytes of a text that is an index
+	maxIndexPair = 48   // bytes of each of two texts that are an index
 )
 
 // own makes the variables of varde's own subtree.
@@ -113,6 +114,14 @@ func (o *own) rows(t *table) {
 // implied tells that the index is a single text, which needs no length before it.
 func (t *table) implied() bool { return len(t.index) == 1 }
 
+// maxText is how long a text in the index may be, so that no identifier has more than maxArcs arcs.
+func (t *table) maxText() int {
+	if t.implied() {
+		return maxIndexText
+	}
+	return maxIndexPair
+}
+
 // indexOf is where the row of a figure is (RFC 2578 section 7.7): words by their number, texts byte by byte, with
 // their length before them unless that is implied.
 func (t *table) indexOf(f *event.Figure) (oid, bool) {
@@ -127,7 +136,7 @@ func (t *table) indexOf(f *event.Figure) (oid, bool) {
 			out = append(out, uint32(n))
 			continue
 		}
-		if len(s) > maxIndexText || s == "" && i == 0 {
+		if len(s) > t.maxText() || s == "" && i == 0 {
 			return nil, false
 		}
 		if !t.implied() {

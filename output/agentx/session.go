@@ -35,7 +35,7 @@ type request struct {
 
 const (
 	tick          = 250 * time.Millisecond // how finely timeouts are kept
-	registerAgain = 30 * time.Second       // after which a refused region is asked for again
+	registerAgain = 5 * time.Second        // after which a refused region is asked for again
 	writeTimeout  = 5 * time.Second        // for a master that does not read
 
 	sessionName = "varde"

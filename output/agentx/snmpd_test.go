@@ -85,7 +85,7 @@ func (m *master) start() {
 	m.t.Helper()
 	m.cmd = exec.Command(program(m.t, "snmpd", "snmpd"), "-f", "-C", "-c", filepath.Join(m.dir, "snmpd.conf"),
 		"-LF", "6", filepath.Join(m.dir, "log"), "-p", filepath.Join(m.dir, "pid"))
-	m.cmd.Env = append(os.Environ(), "SNMP_PERSISTENT_DIR="+m.dir, "MIBS=")
+	m.cmd.Env = append(os.Environ(), "SNMP_PERSISTENT_DIR="+filepath.Join(m.dir, "state"), "MIBS=")
 	if err := m.cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func (m *master) start() {
 		cmd.Wait()
 	}(m.cmd, m.done)
 	waitFor(m.t, "snmpd to answer", 10*time.Second, func() bool {
-		out, err := m.run("snmpget", "1.3.6.1.2.1.1.1.0")
+		out, err := m.runWith("snmpget", []string{"-v2c", "-c", "public", "-m", "", "-r0", "-t0.1"}, "1.3.6.1.2.1.1.1.0")
 		return err == nil && strings.Contains(out, "test bench")
 	})
 }
@@ -129,7 +129,7 @@ func (m *master) runWith(tool string, options []string, args ...string) (string,
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program(m.t, tool, "snmp"), append(append(options, "127.0.0.1:"+m.port), args...)...)
-	cmd.Env = append(os.Environ(), "SNMP_PERSISTENT_DIR="+m.dir)
+	cmd.Env = append(os.Environ(), "SNMP_PERSISTENT_DIR="+filepath.Join(m.dir, "state"))
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
