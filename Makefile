@@ -4,14 +4,27 @@ GO ?= go
 TOOL = $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 30s
 
-.PHONY: help build demo test check bench bench-flow fuzz man packages clean
+PAGE = output/web/ui
+PAGE_SOURCES = $(shell find $(PAGE)/src $(PAGE)/public $(PAGE)/index.html $(PAGE)/*.ts $(PAGE)/*.js -type f 2>/dev/null)
+
+.PHONY: help page build demo test check bench bench-flow fuzz man packages clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-build: ## bin/varde
+build: page ## bin/varde
 	@mkdir -p bin
 	$(GO) build -trimpath -o bin/varde ./cmd/varde
+
+page: $(PAGE)/dist/index.html ## the web page, which the program holds; needs node and npm
+
+$(PAGE)/node_modules: $(PAGE)/package-lock.json
+	cd $(PAGE) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(PAGE)/dist/index.html: $(PAGE)/node_modules $(PAGE_SOURCES)
+	cd $(PAGE) && npm run --silent check && npm run --silent build
+	@touch $@
 
 demo: build ## everything on loopback with its own sample traffic
 	@bin/varde demo
@@ -45,4 +58,4 @@ packages: ## the Debian programs that the tests talk to (needs root)
 	tools/debian-packages.sh
 
 clean: ## what make made
-	rm -rf bin
+	rm -rf bin $(PAGE)/dist $(PAGE)/node_modules

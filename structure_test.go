@@ -22,7 +22,7 @@ import (
 var houses = []string{
 	"event", "event/human", "event/query",
 	"input/flow", "input/flow/flowgen", "input/fwlog", "input/potlog", "input/honeypot", "input/mailgw", "input/sensor",
-	"input/capture", "input/frame",
+	"input/capture", "input/frame", "input/syslog", "input/follow",
 	"core/intel", "core/geo", "core/detect", "core/decode", "core/store", "core/pipe",
 	"output/warn", "output/plot", "output/graph", "output/report", "output/web", "output/agentx", "output/check",
 	"output/munin", "output/prom",
@@ -32,6 +32,7 @@ var houses = []string{
 // allowed are the pairs of packages below input, core and output that may import each other, with the reason.
 var allowed = map[string]string{
 	"input/capture -> input/frame": "where the 5-tuple stands in a packet is one idea for captures and sampled headers",
+	"input/fwlog -> input/syslog":  "the envelope of a log line is one idea for firewalls, mail and honeypots",
 	"input/flow -> input/frame":    "where the 5-tuple stands in a packet is one idea for captures and sampled headers",
 }
 

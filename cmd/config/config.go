@@ -14,8 +14,10 @@ import (
 
 	"varde/core/detect"
 	"varde/core/intel"
+	"varde/core/store"
 	"varde/input/flow"
 	"varde/output/warn"
+	"varde/output/web"
 )
 
 // Config is everything that can be configured. Each package owns its part.
@@ -25,8 +27,11 @@ type Config struct {
 	Netflow   flow.Config        `yaml:"netflow" doc:"Receiving NetFlow, IPFIX and sFlow."`
 	Lists     []intel.ListConfig `yaml:"lists" doc:"Lists of indicators to match against."`
 	Allow     intel.AllowConfig  `yaml:"allow" doc:"Hits that are no reason to warn."`
+	DNSBL     intel.DNSBLConfig  `yaml:"dnsbl" doc:"Block lists in DNS, asked only about addresses that are suspicious already."`
 	Incidents detect.Config      `yaml:"incidents" doc:"When traffic with a listed address is said, again, and over."`
 	Warn      []warn.Config      `yaml:"warn" doc:"Where warnings go; to the console when left out."`
+	Store     store.Config       `yaml:"store" doc:"How much is kept and for how long."`
+	Web       web.Config         `yaml:"web" doc:"The page and the API."`
 	HTTP      HTTP               `yaml:"http" doc:"Metrics and health."`
 }
 
@@ -53,7 +58,7 @@ func Default() Config {
 	flows.Listen = []string{"127.0.0.1:2055"}
 	return Config{
 		DataDir: dir, Netflow: flows, Allow: intel.DefaultAllow(), Incidents: detect.DefaultConfig(),
-		HTTP: HTTP{Listen: "127.0.0.1:9055"},
+		DNSBL: intel.DefaultDNSBL(), Store: store.DefaultConfig(), Web: web.DefaultConfig(), HTTP: HTTP{Listen: "127.0.0.1:9055"},
 	}
 }
 

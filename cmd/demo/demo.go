@@ -37,8 +37,8 @@ func sources() [numExporters]source {
 }
 
 // Config writes the sample lists into dir and gives the YAML of a configuration that receives on the UDP address and
-// serves metrics on the other.
-func Config(dir, receive, metrics string, now time.Time) ([]byte, error) {
+// serves metrics and the page on the others.
+func Config(dir, receive, metrics, page string, now time.Time) ([]byte, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "data_dir: %s\nnetwork:\n  own: [192.0.2.0/24, \"2001:db8:1::/48\"]\n  names:\n", filepath.Join(dir, "data"))
 	for addr, name := range map[netip.Addr]string{
@@ -64,7 +64,7 @@ func Config(dir, receive, metrics string, now time.Time) ([]byte, error) {
 		}
 		fmt.Fprintf(&b, "  - {name: %s, file: %s%s}\n", l.name, filepath.Join(dir, l.file), l.more)
 	}
-	fmt.Fprintf(&b, "incidents: {quiet: 60s}\nhttp: {listen: %q}\n", metrics)
+	fmt.Fprintf(&b, "incidents: {quiet: 60s}\nhttp: {listen: %q}\nweb: {listen: %q}\nstore: {free: 0}\n", metrics, page)
 	return []byte(b.String()), nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"varde/cmd/config"
 	"varde/cmd/demo"
+	"varde/event"
 	"varde/event/human"
 )
 
@@ -41,11 +42,11 @@ func runDemo(ctx context.Context, cmd *cobra.Command, format string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	receive, metrics, err := freeAddresses()
+	receive, metrics, page, err := freeAddresses()
 	if err != nil {
 		return err
 	}
-	text, err := demo.Config(dir, receive, metrics, time.Now())
+	text, err := demo.Config(dir, receive, metrics, page, time.Now())
 	if err != nil {
 		return err
 	}
@@ -69,17 +70,26 @@ func runDemo(ctx context.Context, cmd *cobra.Command, format string) error {
   exporters   edge-router (NetFlow v9), branch-router (v5), firewall (IPFIX), access-switch (sFlow 1:512)
   receiving   udp %s
   lists       %d entries of %d sample lists
+
+  the page    http://%s/
+
+  history     %d days, told while it starts
   metrics     http://%s/metrics
 
 %s, times in UTC%+03d:%02d. Ctrl-C ends it.
 
-`, receive, entries, len(d.lists.Lists()), metrics, time.Now().Format("Monday, 2 January 2006"), zone/3600, zone%3600/60)
+`, receive, entries, len(d.lists.Lists()), page, demo.HistoryDays, metrics, time.Now().Format("Monday, 2 January 2006"), zone/3600, zone%3600/60)
 	sending, stop := context.WithCancel(ctx)
 	defer stop()
 	sent := make(chan error, 1)
 	go func() { sent <- demo.Send(sending, receive) }()
+	told := make(chan error, 1)
+	go func() { told <- d.tellHistory(sending) }()
 	err = d.run(ctx)
 	stop()
+	if tellErr := <-told; err == nil {
+		err = tellErr
+	}
 	if sendErr := <-sent; err == nil {
 		err = sendErr
 	}
@@ -88,21 +98,46 @@ func runDemo(ctx context.Context, cmd *cobra.Command, format string) error {
 	return err
 }
 
-// freeAddresses finds a UDP and a TCP address on loopback, the usual ones where they are free.
-func freeAddresses() (udp, tcp string, err error) {
+// tellHistory puts the sample network's last weeks into the store, with the warnings that they would have raised.
+func (d *daemon) tellHistory(ctx context.Context) error {
+	var at int64
+	var said []event.Warning
+	_, _, past, err := watch(&d.cfg, d.log, func() int64 { return at }, func(w event.Warning) { said = append(said, w) })
+	if err != nil {
+		return err
+	}
+	past.Match, past.Store = d.lists.Match, d.memory.Put
+	demo.History(time.Now(), func(e *event.Event) {
+		at = e.Received
+		past.Emit(e)
+	}, past.Sweep)
+	for _, w := range said {
+		if err := d.memory.Say(ctx, w); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// freeAddresses finds a UDP and two TCP addresses on loopback, the usual ones where they are free.
+func freeAddresses() (receive, metrics, page string, err error) {
 	pc, err := net.ListenPacket("udp", "127.0.0.1:2055")
 	if err != nil {
 		if pc, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
-			return "", "", err
+			return "", "", "", err
 		}
 	}
 	defer pc.Close()
-	l, err := net.Listen("tcp", "127.0.0.1:9055")
-	if err != nil {
-		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			return "", "", err
+	var tcp [2]string
+	for i, usual := range []string{"127.0.0.1:9055", "127.0.0.1:8098"} {
+		l, err := net.Listen("tcp", usual)
+		if err != nil {
+			if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+				return "", "", "", err
+			}
 		}
+		defer l.Close()
+		tcp[i] = l.Addr().String()
 	}
-	defer l.Close()
-	return pc.LocalAddr().String(), l.Addr().String(), nil
+	return pc.LocalAddr().String(), tcp[0], tcp[1], nil
 }

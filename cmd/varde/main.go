@@ -17,7 +17,7 @@ import (
 
 // Exit codes of every command.
 const (
-	exitFound = 1 // match: something was found
+	exitFound = 1 // match, hunt: something was found
 	exitError = 2
 )
 
@@ -55,31 +55,35 @@ func command() *cobra.Command {
 		Long: `varde collects NetFlow, IPFIX and sFlow, matches both ends of every flow against lists
 of known-bad addresses, and warns once for each incident.
 
-Exit codes: 0 fine, 1 something was found (match), 2 an error.`,
+Exit codes: 0 fine, 1 something was found (match, hunt), 2 an error.`,
 		Example:       "  varde demo\n  varde run -c /etc/varde/varde.yaml\n  varde match --list block.txt capture.pcap",
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	root.AddCommand(runCommand(), demoCommand(), checkConfigCommand(), readCommand(), matchCommand(), feedsCommand(),
-		versionCommand(), manCommand())
+		huntCommand(), lookupCommand(), flowsCommand(), muteCommand(), passwdCommand(), versionCommand(), manCommand())
 	return root
 }
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "print the version", Args: cobra.NoArgs, Example: "  varde version",
-		Run: func(cmd *cobra.Command, _ []string) {
-			version, revision, goVersion := "devel", "", ""
-			if info, ok := debug.ReadBuildInfo(); ok {
-				version, goVersion = info.Main.Version, info.GoVersion
-				for _, s := range info.Settings {
-					if s.Key == "vcs.revision" {
-						revision = " " + s.Value[:min(len(s.Value), 12)]
-					}
-				}
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "varde %s%s %s\n", version, revision, goVersion)
-		},
+		Run: func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "varde", version()) },
 	}
+}
+
+// version is what the build knows of itself.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "devel"
+	}
+	revision := ""
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			revision = " " + s.Value[:min(len(s.Value), 12)]
+		}
+	}
+	return info.Main.Version + revision + " " + info.GoVersion
 }
 
 func manCommand() *cobra.Command {

@@ -24,6 +24,7 @@ import (
 	"varde/input/flow"
 	"varde/output/prom"
 	"varde/output/warn"
+	"varde/output/web"
 )
 
 // saveEvery is how often what exporters have taught is written to disk, besides at the end.
@@ -40,6 +41,9 @@ type daemon struct {
 	pipe      *pipe.Pipe
 	hub       *warn.Hub
 	udp       *flow.Server
+	memory    *memory // nil where nothing is stored
+	page      *web.Server
+	dnsbl     *intel.DNSBL // nil without zones
 }
 
 // watch wires lists, incidents and pipe; say takes the warnings.
@@ -80,9 +84,17 @@ func newDaemon(cfg config.Config, log *slog.Logger) (d *daemon, err error) {
 		return nil, err
 	}
 	clock := func() int64 { return time.Now().UnixNano() }
-	if d.lists, d.contacts, d.pipe, err = watch(&cfg, log, clock, d.hub.Say); err != nil {
+	if d.lists, d.contacts, d.pipe, err = watch(&cfg, log, clock, d.say); err != nil {
 		return nil, err
 	}
+	if err := d.remember(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			d.memory.close()
+		}
+	}()
 	if err := d.lists.Load(); err != nil {
 		log.Warn("some lists could not be read", "error", err)
 	}
@@ -92,7 +104,7 @@ func newDaemon(cfg config.Config, log *slog.Logger) (d *daemon, err error) {
 	}
 	d.loadState()
 	d.udp = flow.NewServer(cfg.Netflow, d.collector, d.pipe.Emit, log)
-	return d, nil
+	return d, d.newPage()
 }
 
 // lockDir makes the data directory ours; a second daemon on it is told who has it.
@@ -153,7 +165,8 @@ func (d *daemon) saveState() {
 // run runs everything until ctx ends. Outputs end last, so that they still deliver what the end brings.
 func (d *daemon) run(ctx context.Context) error {
 	defer d.lock.Close()
-	if err := d.udp.Listen(ctx); err != nil { // before anything runs, so that rights can be dropped and nothing is said in vain
+	defer d.memory.close()
+	if err := errors.Join(d.udp.Listen(ctx), d.page.Listen()); err != nil { // before anything runs, so that rights can be dropped and nothing is said in vain
 		return err
 	}
 	defer d.saveState()
@@ -161,6 +174,8 @@ func (d *daemon) run(ctx context.Context) error {
 	defer stopOutputs()
 	said := make(chan error, 1)
 	go func() { said <- d.hub.Run(outputs) }()
+	stored := make(chan struct{})
+	go func() { defer close(stored); d.memory.run(outputs) }()
 	group, inputs := errgroup.WithContext(ctx)
 	if len(d.cfg.Netflow.Listen) > 0 {
 		group.Go(func() error { return d.udp.Run(inputs) })
@@ -169,10 +184,16 @@ func (d *daemon) run(ctx context.Context) error {
 	group.Go(func() error { return d.pipe.Run(inputs) })
 	group.Go(func() error { return d.http(inputs) })
 	group.Go(func() error { return d.save(inputs) })
+	group.Go(func() error { return d.page.Run(inputs) })
+	group.Go(func() error { return d.memory.serve(inputs) })
+	if d.dnsbl != nil {
+		group.Go(func() error { return d.dnsbl.Run(inputs) })
+	}
 	err := group.Wait()
 	d.drain()
 	stopOutputs()
 	<-said
+	<-stored
 	return err
 }
 
@@ -200,19 +221,35 @@ func (d *daemon) save(ctx context.Context) error {
 	}
 }
 
+// parts are all that have figures.
+func (d *daemon) parts() []web.Part {
+	all := []web.Part{
+		{Name: "flow", Figures: d.collector},
+		{Name: "lists", Figures: d.lists},
+		{Name: "pipe", Figures: d.pipe},
+		{Name: "incidents", Figures: d.contacts},
+		{Name: "outputs", Figures: d.hub},
+	}
+	if d.memory != nil {
+		all = append(all, web.Part{Name: "store", Figures: d.memory})
+	}
+	if d.dnsbl != nil {
+		all = append(all, web.Part{Name: "dnsbl", Figures: d.dnsbl})
+	}
+	return all
+}
+
 // http serves metrics and health.
 func (d *daemon) http(ctx context.Context) error {
 	if d.cfg.HTTP.Listen == "" {
 		return nil
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", prom.Handler(d.log, []prom.Source{
-		{Name: "flow", Figures: d.collector},
-		{Name: "lists", Figures: d.lists},
-		{Name: "pipe", Figures: d.pipe},
-		{Name: "incidents", Figures: d.contacts},
-		{Name: "outputs", Figures: d.hub},
-	}))
+	var sources []prom.Source
+	for _, p := range d.parts() {
+		sources = append(sources, prom.Source{Name: p.Name, Figures: p.Figures})
+	}
+	mux.Handle("GET /metrics", prom.Handler(d.log, sources))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", d.ready)
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", d.cfg.HTTP.Listen)

@@ -23,11 +23,12 @@ type Sweeper interface {
 	Sweep(now int64, say func(event.Warning))
 }
 
-// Options says what a Pipe is made of; Match and Say may be nil.
+// Options says what a Pipe is made of; Match, Store and Say may be nil.
 type Options struct {
 	Own       []netip.Prefix     // our networks
 	Match     func(*event.Event) // sets the evidence of an event
 	Detectors []Detector
+	Store     func(*event.Event) // keeps every event, whether anything is known of it or not
 	Say       func(event.Warning)
 }
 
@@ -57,12 +58,18 @@ func (p *Pipe) Emit(e *event.Event) {
 	p.events.Add(1)
 	if p.Match != nil {
 		p.Match(e)
-		if len(e.Evidence) == 0 {
-			return
-		}
+	}
+	plain := p.Match != nil && len(e.Evidence) == 0
+	if p.Store != nil || !plain {
+		e.Own = p.side(e)
+	}
+	if p.Store != nil {
+		p.Store(e)
+	}
+	if plain {
+		return
 	}
 	p.matched.Add(1)
-	e.Own = p.side(e)
 	if e.Own == event.SideSrc|event.SideDst {
 		p.inside.Add(1)
 		return
@@ -88,6 +95,9 @@ func (p *Pipe) side(e *event.Event) event.Side {
 			own |= event.SideDst
 		}
 		return own
+	}
+	if len(e.Evidence) == 0 {
+		return 0
 	}
 	own = event.SideSrc | event.SideDst
 	for i := range e.Evidence {

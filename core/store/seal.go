@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -54,7 +55,7 @@ func (s *Store) keep(ctx context.Context) {
 
 // tidy does once what is due.
 func (s *Store) tidy(ctx context.Context) error {
-	errs := []error{s.Seal(ctx, s.now().Add(-lateness)), s.mergeSeen(ctx), s.forget(ctx)}
+	errs := []error{s.seal(ctx, s.now().Add(-lateness), sealAtOnce), s.mergeSeen(ctx), s.forget(ctx)}
 	s.unlink(false)
 	s.watchDisk(ctx)
 	return errors.Join(errs...)
@@ -62,6 +63,14 @@ func (s *Store) tidy(ctx context.Context) error {
 
 // Seal moves every hour that ended before the given time to the archive. What is taken while it runs stays hot.
 func (s *Store) Seal(ctx context.Context, before time.Time) error {
+	return s.seal(ctx, before, math.MaxInt)
+}
+
+// sealAtOnce is how many hours of all kinds are sealed in a row, so that a month that was read in does not keep the
+// machine busy for long.
+const sealAtOnce = 48
+
+func (s *Store) seal(ctx context.Context, before time.Time, most int) error {
 	s.sealing.Lock()
 	defer s.sealing.Unlock()
 	began := time.Now()
@@ -70,17 +79,17 @@ func (s *Store) Seal(ctx context.Context, before time.Time) error {
 	if err != nil {
 		return err
 	}
-	sealed := false
+	sealed := 0
 	for _, h := range hours {
-		if h.hour+hourMicros > before.UnixMicro() {
+		if h.hour+hourMicros > before.UnixMicro() || sealed == most {
 			continue
 		}
 		if err := s.sealHour(ctx, h, batch); err != nil {
 			return fmt.Errorf("seal %s events of %s: %w", h.kind, time.UnixMicro(h.hour).UTC().Format("2006-01-02 15h"), err)
 		}
-		sealed = true
+		sealed++
 	}
-	if sealed {
+	if sealed > 0 {
 		s.lastSeal.Store(int64(time.Since(began)))
 		_, err = s.db.ExecContext(ctx, "CHECKPOINT") // gives the room of the sealed rows back
 		if err != nil && strings.Contains(err.Error(), "Cannot CHECKPOINT") {

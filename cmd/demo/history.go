@@ -1,0 +1,80 @@
+package demo
+
+import (
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"varde/event"
+)
+
+// HistoryDays is how far back the sample network remembers.
+const HistoryDays = 30
+
+// History tells the last weeks of the sample network, oldest first: everyday traffic by day and night, now and then a
+// piece of the script, and what its firewall refused, with a slow scan of all ports and a port that is on the rise
+// since yesterday. Sweep is called at the end of every hour.
+func History(now time.Time, emit func(*event.Event), sweep func(at int64)) {
+	names := sources()
+	s := newScene(7, 0, func(x int, e *event.Event) {
+		e.Source, e.Exporter, e.Exported, e.Received, e.Sampling = "history", names[x].name, e.End, e.End, 1
+		if x == access {
+			e.Sampling = 512
+			e.Packets, e.Bytes = e.Packets*512, e.Bytes*512
+		}
+		emit(e)
+	})
+	begin := now.Add(-HistoryDays * 24 * time.Hour).Truncate(time.Hour)
+	for at := begin; at.Before(now.Add(-time.Hour)); at = at.Add(time.Hour) {
+		for range int(180 + 140*math.Sin(float64(at.Hour()-8)*math.Pi/12)) {
+			s.everyday(at.Add(time.Duration(s.rng.Int64N(int64(time.Hour)))).UnixNano())
+		}
+		if hours := int(at.Sub(begin).Hours()); hours%53 == 20 {
+			s.cues[hours/53%len(s.cues)].do(s, at.UnixNano())
+		}
+		probes(s.rng, begin, at, now, emit)
+		sweep(at.Add(time.Hour).UnixNano())
+	}
+}
+
+// probes is one hour of what the firewall refused.
+func probes(r *rand.Rand, begin, at, now time.Time, emit func(*event.Event)) {
+	ports := []uint16{23, 23, 23, 22, 22, 80, 443, 445, 3389, 5555, 8080, 8443, 1433, 5900, 6379}
+	countries := []string{"CN", "US", "BR", "RU", "VN", "IN", "NL", "KR"}
+	probe := func(src netip.Addr, port uint16, proto uint8, country string) {
+		e := event.Event{
+			Kind: event.Probe, Action: event.Deny, Source: "history", Exporter: "firewall", Proto: proto, Src: src,
+			SrcPort: uint16(1024 + r.IntN(64000)), Dst: netip.AddrFrom4([4]byte{192, 0, 2, byte(r.IntN(256))}), DstPort: port,
+			Packets: 1, Bytes: 40, Count: 1, Country: country, InIf: "wan", Rule: "drop",
+		}
+		if proto == event.TCP {
+			e.TCPFlags = event.SYN
+		}
+		e.Time = at.Add(time.Duration(r.Int64N(int64(time.Hour)))).UnixNano()
+		e.End, e.Received = e.Time, e.Time
+		emit(&e)
+	}
+	stranger := func() netip.Addr { return netip.AddrFrom4([4]byte{203, 0, 113, byte(100 + r.IntN(28))}) }
+	for range 40 + r.IntN(30) {
+		port, proto := ports[r.IntN(len(ports))], uint8(event.TCP)
+		switch r.IntN(6) {
+		case 0:
+			port = uint16(math.Exp(r.Float64() * math.Log(65535)))
+		case 1:
+			port, proto = []uint16{53, 123, 161, 1900, 5060}[r.IntN(5)], event.UDP
+		}
+		probe(stranger(), port, proto, countries[r.IntN(len(countries))])
+	}
+	// One patient source goes through all ports in the time that is told.
+	whole := now.Sub(begin).Hours()
+	for i := range 12 {
+		part := (at.Sub(begin).Hours() + float64(i)/12) / whole
+		probe(netip.MustParseAddr("198.51.100.240"), uint16(max(math.Exp(part*math.Log(65535)), 1)), event.TCP, "NL")
+	}
+	if left := now.Sub(at).Hours(); left < 26 {
+		for range int(220 * (1 - left/30)) {
+			probe(stranger(), 7547, event.TCP, countries[r.IntN(len(countries))])
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package web
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"varde/event"
+	"varde/event/human"
+	"varde/event/query"
+)
+
+// Bounds on what a request may say.
+const (
+	maxName   = 128  // of users, lists, hosts
+	maxText   = 2000 // of reasons, and of an error that is shown
+	maxMoment = 64   // of a time
+)
+
+func bad(format string, args ...any) error {
+	return &problem{status: http.StatusBadRequest, Message: human.Safe(shorten(fmt.Sprintf(format, args...), maxText))}
+}
+
+// shorten cuts s to at most n bytes at the border of a character.
+func shorten(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
+}
+
+func syntaxProblem(e *query.SyntaxError) *problem {
+	return &problem{
+		status: http.StatusBadRequest, Message: human.Safe(e.Error()), Column: e.Column(),
+		Length: utf8.RuneCountInString(e.Text[e.At : e.At+e.Len]), Near: e.Near,
+	}
+}
+
+// asked is the box that a request is about, and how it is told back.
+type asked struct {
+	query.Box
+	Filter string // as Format writes it, "" for none
+}
+
+// span is the beginning of every answer about a box.
+type span struct {
+	From   time.Time `json:"from,omitzero"`
+	To     time.Time `json:"to,omitzero"`
+	Filter string    `json:"filter,omitempty"` // as it was understood
+}
+
+func (a *asked) span() span {
+	return span{event.Stamp(a.From), event.Stamp(a.To), a.Filter}
+}
+
+// box reads from, to and filter. Without from it is the last 24 hours.
+func (s *Server) box(r *http.Request) (asked, error) {
+	var a asked
+	if s.deps.Store == nil {
+		return a, &problem{status: http.StatusServiceUnavailable, Message: "nothing is stored: this varde runs without a store"}
+	}
+	q := r.URL.Query()
+	from, to := q.Get("from"), q.Get("to")
+	if from == "" {
+		from = "-24h"
+	}
+	if to == "" {
+		to = "now"
+	}
+	if len(from) > maxMoment || len(to) > maxMoment || strings.Contains(from+to, "..") {
+		return a, bad("from and to are single times: use -24h, 2026-11-01 or 2026-11-01T12:00Z")
+	}
+	var err error
+	if a.From, a.To, err = query.Range(from+".."+to, s.deps.Now().UTC()); err != nil {
+		return a, bad("%s", err)
+	}
+	a.Box.Filter, a.Filter, err = s.filter(q.Get("filter"))
+	return a, err
+}
+
+// filter reads a filter and finds the entries of the lists that it names.
+func (s *Server) filter(text string) (query.Expr, string, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, "", nil
+	}
+	x, err := query.Parse(text, s.deps.Now())
+	if err != nil {
+		return nil, "", err
+	}
+	said := query.Format(x)
+	x, err = query.Resolve(x, func(list string) ([]netip.Prefix, bool) {
+		if s.deps.Prefixes == nil {
+			return nil, false
+		}
+		return s.deps.Prefixes(list)
+	})
+	if err != nil {
+		return nil, "", bad("%s", err)
+	}
+	return x, said, nil
+}
+
+// count reads a number of rows.
+func count(r *http.Request, name string, usual, most int) (int, error) {
+	text := r.URL.Query().Get(name)
+	if text == "" {
+		return usual, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > most {
+		return 0, bad("%s is %q: use a number from 0 to %d", name, text, most)
+	}
+	return n, nil
+}
+
+// format refuses what is neither CSV nor JSON.
+func format(r *http.Request) (csv bool, err error) {
+	switch f := r.URL.Query().Get("format"); f {
+	case "", "json":
+		return false, nil
+	case "csv":
+		return true, nil
+	default:
+		return false, bad("format is %q: use csv or json", f)
+	}
+}
+
+// body reads a JSON object of a request strictly. That it says it is JSON keeps forms of other sites out.
+func body(r *http.Request, into any) error {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return &problem{status: http.StatusUnsupportedMediaType, Message: "send JSON with Content-Type: application/json"}
+	}
+	dec := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(into)
+	if err == nil {
+		if _, more := dec.Token(); more != io.EOF {
+			err = errors.New("something follows the object")
+		}
+	}
+	if err != nil {
+		return bad("the body is no JSON that this takes: %s", err)
+	}
+	return nil
+}
+
+func urlHost(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return strings.ToLower(u.Hostname())
+}

@@ -1,0 +1,14 @@
+// The pages of the rail, each with its key after g.
+export interface Page {
+  path: string
+  name: string
+  key: string
+  icon: string // path of a 16 by 16 picture
+}
+
+export const pages: Page[] = [
+  { path: '/', name: 'Overview', key: 'o', icon: 'M2 2h5v6H2zM9 2h5v3H9zM9 7h5v7H9zM2 10h5v4H2z' },
+  { path: '/warnings', name: 'Warnings', key: 'w', icon: 'M8 1.5 15 14H1zM8 6v4M8 11.5v1' },
+  { path: '/flows', name: 'Flows', key: 'f', icon: 'M1 4h9l-3-3M15 12H6l3 3M1 8h14' },
+  { path: '/health', name: 'Health', key: 'h', icon: 'M1 8h3l2-5 3 10 2-5h4' },
+]
