@@ -35,7 +35,7 @@ host, net, src, dst, own and foreign stand before addresses; in list NAME takes 
   varde flows -a src,dport -n 20 'not proto icmp' --since 7d
   varde flows -a country/sources 'kind probe' --since yesterday -o csv`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			filter, err := query.Parse(strings.Join(args, " "), time.Now())
+			filter, err := query.Parse(strings.Join(args, " "))
 			if err != nil {
 				return shownError(cmd.ErrOrStderr(), err)
 			}

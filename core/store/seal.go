@@ -92,6 +92,7 @@ func (s *Store) seal(ctx context.Context, before time.Time, most int) error {
 	if sealed > 0 {
 		s.lastSeal.Store(int64(time.Since(began)))
 		_, err = s.db.ExecContext(ctx, "CHECKPOINT") // gives the room of the sealed rows back
+		s.reached(stepCheckpointed)
 		if err != nil && strings.Contains(err.Error(), "Cannot CHECKPOINT") {
 			err = nil // a question is running; the next seal will do
 		}
@@ -118,9 +119,6 @@ func (s *Store) hotHours(ctx context.Context, batch uint64) ([]hotHour, error) {
 	return out, rows.Err()
 }
 
-// step is where a test kills the process.
-type step string
-
 // sealHour writes the file under a temporary name, makes it durable, gives it its name, and then lets one transaction
 // note it and remove the hot rows. A kill before that leaves a file that nobody knows and recover removes; a kill
 // after it leaves nothing to do.
@@ -146,9 +144,11 @@ func (s *Store) sealHour(ctx context.Context, h hotHour, batch uint64) error {
 			return err
 		}
 		_, err := tx.Exec("DELETE FROM hot WHERE " + where)
+		s.reached(stepNoted)
 		return err
 	})
 	if err == nil {
+		s.reached(stepSealed)
 		s.sealed.Add(h.count)
 	}
 	return err
@@ -206,6 +206,7 @@ func (s *Store) export(ctx context.Context, rows, path string) (size int64, err 
 	if err != nil {
 		return 0, err
 	}
+	s.reached(stepWritten)
 	info, err := f.Stat()
 	if err := errors.Join(err, f.Chmod(0o600), f.Sync(), f.Close()); err != nil {
 		return 0, err
@@ -213,6 +214,7 @@ func (s *Store) export(ctx context.Context, rows, path string) (size int64, err 
 	if err := os.Rename(temp, full); err != nil {
 		return 0, err
 	}
+	s.reached(stepNamed)
 	return info.Size(), syncDir(filepath.Dir(full))
 }
 
@@ -276,6 +278,7 @@ func (s *Store) mergeSeen(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		s.reached(stepMerged)
 		s.doom(old...)
 	}
 	return nil

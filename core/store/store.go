@@ -100,12 +100,33 @@ type Store struct {
 	stored   atomic.Uint64 // on disk
 	sealed   atomic.Uint64 // rows moved to the archive
 	aside    atomic.Uint64 // files set aside
-	tooLate  atomic.Uint64 // older than what is kept
 	flushed  atomic.Int64  // when the last flush ended
 	lastSeal atomic.Int64  // how long the last seal took
 
 	sealing sync.Mutex // one seal, compaction or removal at a time
 	doomed  []doomed
+	onStep  func(step) // nil but in tests, which end the process there
+}
+
+// step is a moment of appending or sealing at which the process may end without a loss or a double.
+type step string
+
+// The steps in their order.
+const (
+	stepAppended     step = "appended"     // rows handed to the engine, not flushed
+	stepFlushed      step = "flushed"      // rows on disk, not acknowledged
+	stepWritten      step = "written"      // a Parquet file under its temporary name
+	stepNamed        step = "named"        // the file has its name, nobody knows it
+	stepNoted        step = "noted"        // noted and hot rows removed, not committed
+	stepSealed       step = "sealed"       // committed
+	stepCheckpointed step = "checkpointed" // the log of the hot file is folded in
+	stepMerged       step = "merged"       // a day's index is one file, the old ones still there
+)
+
+func (s *Store) reached(at step) {
+	if s.onStep != nil {
+		s.onStep(at)
+	}
 }
 
 var _ query.Reader = (*Store)(nil)
@@ -256,10 +277,12 @@ func (s *Store) sync() error {
 	if n == 0 {
 		return nil
 	}
+	s.reached(stepAppended)
 	if err := s.app.flush(); err != nil {
 		s.lose(n, err)
 		return err
 	}
+	s.reached(stepFlushed)
 	s.batch.Add(1)
 	s.stored.Add(n)
 	s.flushed.Store(s.now().UnixNano())

@@ -31,7 +31,7 @@ func TestFields(t *testing.T) {
 				t.Errorf("%s is %s, want %s", name, got, f)
 			}
 		}
-		if _, err := Parse(info.Example, time.Time{}); err != nil {
+		if _, err := Parse(info.Example); err != nil {
 			t.Errorf("example of %s: %v", f, err)
 		}
 	}
@@ -39,7 +39,7 @@ func TestFields(t *testing.T) {
 		t.Errorf("the last field is %s", last)
 	}
 	for _, w := range Words() {
-		if _, err := Parse(w.Example, time.Time{}); err != nil {
+		if _, err := Parse(w.Example); err != nil {
 			t.Errorf("example of %s: %v", w.Name, err)
 		}
 	}
@@ -65,7 +65,7 @@ func TestKeyIsFilter(t *testing.T) {
 			t.Errorf("%s has the values %q", info.Field, keys)
 		}
 		for _, key := range keys {
-			x, err := Parse(info.Name+":"+formatText(key), time.Time{})
+			x, err := Parse(info.Name + ":" + formatText(key))
 			if err != nil {
 				t.Errorf("%s: %v", info.Field, err)
 			} else if !Match(x, &e) {

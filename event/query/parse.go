@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 )
 
@@ -27,9 +26,9 @@ const (
 //
 // Words and names go without regard to case; not binds closest, then and, then or. A != b is not A = b, so it is true
 // for events that have no A. A range of ports or numbers is of one end or value: port 1000-2000. An empty filter is nil.
-// The tree is flat: no And is part of an And, and no Or of an Or. Times are a matter of the Box; a filter has none, so
-// nothing in it depends on the clock. The error is a *SyntaxError.
-func Parse(text string, _ time.Time) (Expr, error) {
+// The tree is flat: no And is part of an And, and no Or of an Or. Times are a matter of the Box. The error is a
+// *SyntaxError.
+func Parse(text string) (Expr, error) {
 	if len(text) > MaxText {
 		return nil, &SyntaxError{
 			Text: strings.ToValidUTF8(text[:MaxText], "?"), At: 0,

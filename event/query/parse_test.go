@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -89,7 +88,7 @@ func TestParse(t *testing.T) {
 		{"tcp(udp)", "proto tcp and proto udp"},
 		{"exporter Ålesund", ""},
 	} {
-		x, err := Parse(c.text, time.Time{})
+		x, err := Parse(c.text)
 		if err != nil {
 			t.Errorf("%v", err)
 			continue
@@ -105,7 +104,7 @@ func TestParse(t *testing.T) {
 
 func TestParseNothing(t *testing.T) {
 	for _, text := range []string{"", " \t\n\u00a0"} {
-		if x, err := Parse(text, time.Time{}); x != nil || err != nil {
+		if x, err := Parse(text); x != nil || err != nil {
 			t.Errorf("%q: %v, %v", text, x, err)
 		}
 	}
@@ -129,7 +128,7 @@ func TestErrors(t *testing.T) {
 		strings.Repeat("(", 40) + "tcp" + strings.Repeat(")", 40), strings.Repeat("!", 40) + "tcp",
 		"port in [" + strings.Repeat("1 ", MaxConditions+1) + "]", strings.Repeat("tcp ", 1025),
 	} {
-		x, err := Parse(text, time.Time{})
+		x, err := Parse(text)
 		var syntax *SyntaxError
 		if !errors.As(err, &syntax) {
 			t.Errorf("%q gives %s, %v", text, Format(x), err)
@@ -179,13 +178,13 @@ func FuzzParse(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		x, err := Parse(text, time.Time{})
+		x, err := Parse(text)
 		if err != nil {
 			checkMessage(t, err)
 			return
 		}
 		again := Format(x)
-		y, err := Parse(again, time.Time{})
+		y, err := Parse(again)
 		if len(again) > MaxText {
 			return
 		}

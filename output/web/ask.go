@@ -95,7 +95,7 @@ func (s *Server) filter(text string) (query.Expr, string, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, "", nil
 	}
-	x, err := query.Parse(text, s.deps.Now())
+	x, err := query.Parse(text)
 	if err != nil {
 		return nil, "", err
 	}
