@@ -17,6 +17,7 @@ type asking struct {
 	tx    *sql.Tx
 	where *clause
 	parts []string // the sealed files that the box touches
+	seen  []string // the index files of their days, where they were asked
 }
 
 // ask runs a question. Where a sealed file cannot be read, it is set aside and the question asked again without it.
@@ -27,7 +28,7 @@ func (s *Store) ask(ctx context.Context, b *query.Box, do func(*asking) error) e
 		if err == nil || ctx.Err() != nil || attempt == 2 || !strings.Contains(err.Error(), ".parquet") {
 			return err
 		}
-		if s.checkParts(ctx, q.parts) == 0 {
+		if s.checkFiles(ctx, append(q.parts, q.seen...)) == 0 {
 			return err
 		}
 	}

@@ -146,8 +146,9 @@ func (q *asking) track(b *query.Box, p *prey) (map[netip.Addr]bool, error) {
 		return met, err
 	}
 	hours := map[kindDay]uint32{}
+	q.seen = keysOf(files)
 	c := &clause{}
-	c.add("SELECT hi, lo, hours, filename FROM " + strings.Replace(q.s.files(keysOf(files)), "hive_partitioning = false", "hive_partitioning = false, filename = true", 1) + " WHERE " + p.like("hi", "lo"))
+	c.add("SELECT hi, lo, hours, filename FROM " + strings.Replace(q.s.files(q.seen), "hive_partitioning = false", "hive_partitioning = false, filename = true", 1) + " WHERE " + p.like("hi", "lo"))
 	var mask uint32
 	var name string
 	err = q.rows(c, []any{&hi, &lo, &mask, &name}, func() error {

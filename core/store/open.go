@@ -73,7 +73,7 @@ func isLocked(err error) bool { return err != nil && strings.Contains(err.Error(
 
 // isBroken tells that the content of the file is at fault, not the way to it.
 func isBroken(err error) bool {
-	for _, word := range []string{"not a valid DuckDB database file", "orrupt", "hecksum", "erializ", "WAL", "INTERNAL Error", "end of file", "header"} {
+	for _, word := range []string{"not a valid DuckDB database file", "orrupt", "hecksum", "erializ", "WAL", "INTERNAL Error", "end of file", "header", "not read enough bytes"} {
 		if strings.Contains(err.Error(), word) {
 			return true
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // recover makes files and tables agree after whatever happened: unfinished files go, a file that the tables do not
@@ -57,7 +58,10 @@ func (s *Store) recover(ctx context.Context) error {
 			delete(onDisk, path)
 		}
 	}
-	return s.adopt(ctx, onDisk)
+	if err := s.adopt(ctx, onDisk); err != nil {
+		return err
+	}
+	return s.reindex(ctx)
 }
 
 func (s *Store) known(ctx context.Context, table string) (map[string]int64, error) {
@@ -141,15 +145,42 @@ func (s *Store) adopt(ctx context.Context, unknown map[string]int64) error {
 func (s *Store) takeOver(ctx context.Context, p part) error {
 	s.log.Info("a file of the archive is taken over", "file", p.path, "events", p.count)
 	from := s.files([]string{p.path})
-	seen, size, err := s.exportSeen(ctx, from, "true", p.kind, p.hour)
+	seen, size, err := s.exportSeen(ctx, from, "true", p.kind, p.hour, hourOfTime)
 	if err != nil {
 		return s.setAside(ctx, p.path, err.Error())
 	}
 	return s.change(ctx, func(tx *sql.Tx) error { return s.note(tx, from+" WHERE true", p, seen, size) })
 }
 
-// checkParts reads the files that a question failed on and sets aside those that cannot be read.
-func (s *Store) checkParts(ctx context.Context, paths []string) (bad int) {
+// reindex finds out anew what was seen on the days whose index is missing.
+func (s *Store) reindex(ctx context.Context) error {
+	rows, err := s.db.QueryContext(ctx, `SELECT p.kind, p.day, string_agg(p.path, chr(10)), sum(p.count)::UBIGINT FROM
+		(SELECT kind, hour // ? * ? AS day, path, count FROM parts) p GROUP BY p.kind, p.day
+		HAVING sum(p.count) > (SELECT coalesce(sum(count), 0) FROM seen WHERE seen.kind = p.kind AND seen.day = p.day)`, dayMicros, dayMicros)
+	if err != nil {
+		return err
+	}
+	days, err := readDays(rows)
+	if err != nil {
+		return err
+	}
+	for _, d := range days {
+		s.log.Info("the index of a day is made anew", "kind", d.kind, "day", time.UnixMicro(d.day).UTC().Format(time.DateOnly))
+		path, size, err := s.exportSeen(ctx, s.files(d.paths), "true", d.kind, d.day, hourOfTime)
+		if err != nil {
+			return err
+		}
+		if err := s.replaceSeen(ctx, d, path, size); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkFiles reads the files that a question failed on and sets aside those that cannot be read.
+func (s *Store) checkFiles(ctx context.Context, paths []string) (bad int) {
+	s.sealing.Lock()
+	defer s.sealing.Unlock()
 	for _, path := range paths {
 		_, err := s.db.ExecContext(ctx, "SELECT sum(hash(f)) FROM "+s.files([]string{path})+" f")
 		if err == nil || ctx.Err() != nil {
@@ -158,6 +189,11 @@ func (s *Store) checkParts(ctx context.Context, paths []string) (bad int) {
 		bad++
 		if err := s.setAside(ctx, path, err.Error()); err != nil {
 			s.log.Error("a file of the archive cannot be set aside", "file", path, "error", err)
+		}
+	}
+	if bad > 0 {
+		if err := s.reindex(ctx); err != nil {
+			s.log.Error("the index of the archive cannot be made anew", "error", err)
 		}
 	}
 	return bad

@@ -48,6 +48,9 @@ func (s *Store) unlink(all bool) {
 func (s *Store) forget(ctx context.Context) error {
 	s.sealing.Lock()
 	defer s.sealing.Unlock()
+	if !s.clockHolds() {
+		return nil
+	}
 	parts, err := s.parts(ctx)
 	if err != nil {
 		return err
@@ -65,6 +68,26 @@ func (s *Store) forget(ctx context.Context) error {
 		}
 	}
 	return s.drop(ctx, gone)
+}
+
+const (
+	clockJump = time.Hour      // the clock gained so much against the time that passed
+	clockWait = 24 * time.Hour // so long nothing is forgotten then
+)
+
+// clockHolds is false for a day after the clock jumped ahead: a wrong clock would make everything too old to be kept.
+func (s *Store) clockHolds() bool {
+	wall, ran := s.now(), s.ran()
+	if s.lastWall.IsZero() {
+		s.lastWall, s.lastRan = wall, ran
+	}
+	gained := wall.Round(0).Sub(s.lastWall.Round(0)) - (ran - s.lastRan)
+	s.lastWall, s.lastRan = wall, ran
+	if gained > clockJump {
+		s.log.Error("the clock jumped ahead: nothing is forgotten for a day; set it right, or leave it if it is right now", "by", gained.Round(time.Second))
+		s.distrust = ran + clockWait
+	}
+	return ran >= s.distrust
 }
 
 // oldest is the begin of what is kept of a kind, in microseconds.

@@ -134,7 +134,7 @@ func (s *Store) sealHour(ctx context.Context, h hotHour, batch uint64) error {
 	if err != nil {
 		return err
 	}
-	seen, seenSize, err := s.exportSeen(ctx, "hot", where, h.kind, h.hour)
+	seen, seenSize, err := s.exportSeen(ctx, "hot", where, h.kind, h.hour, strconv.Itoa(1<<at.Hour()))
 	if err != nil {
 		return err
 	}
@@ -154,16 +154,17 @@ func (s *Store) sealHour(ctx context.Context, h hotHour, batch uint64) error {
 	return err
 }
 
-// exportSeen writes which addresses the rows of an hour hold.
-func (s *Store) exportSeen(ctx context.Context, from, where string, kind event.Kind, hour int64) (path string, size int64, err error) {
-	at := time.UnixMicro(hour).UTC()
-	if path, err = s.freeName(filepath.Join(seenDir, kind.String()), at.Format(time.DateOnly)); err != nil {
+// hourOfTime is the bit of the hour of a row.
+const hourOfTime = "bit_or(1::UINTEGER << (epoch_us(time) // 3600000000 % 24)::INTEGER)"
+
+// exportSeen writes which addresses the rows of a day hold, and in which hours, as a bit each.
+func (s *Store) exportSeen(ctx context.Context, from, where string, kind event.Kind, micros int64, hours string) (path string, size int64, err error) {
+	if path, err = s.freeName(filepath.Join(seenDir, kind.String()), time.UnixMicro(micros).UTC().Format(time.DateOnly)); err != nil {
 		return "", 0, err
 	}
-	size, err = s.export(ctx, fmt.Sprintf(`SELECT hi, lo, count(*)::UINTEGER AS n, %d::UINTEGER AS hours FROM (
-		SELECT src_hi AS hi, src_lo AS lo FROM %[2]s WHERE %[3]s AND src_hi IS NOT NULL
-		UNION ALL SELECT dst_hi, dst_lo FROM %[2]s WHERE %[3]s AND dst_hi IS NOT NULL) GROUP BY hi, lo ORDER BY hi, lo`,
-		uint32(1)<<at.Hour(), from, where), path)
+	size, err = s.export(ctx, fmt.Sprintf(`SELECT hi, lo, count(*)::UINTEGER AS n, (%s)::UINTEGER AS hours FROM (
+		SELECT src_hi AS hi, src_lo AS lo, time FROM %[2]s WHERE %[3]s AND src_hi IS NOT NULL
+		UNION ALL SELECT dst_hi, dst_lo, time FROM %[2]s WHERE %[3]s AND dst_hi IS NOT NULL) GROUP BY hi, lo ORDER BY hi, lo`, hours, from, where), path)
 	return path, size, err
 }
 
@@ -238,50 +239,59 @@ func (s *Store) mergeSeen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
-	type job struct {
-		kind  event.Kind
-		day   int64
-		paths string
-		count uint64
-	}
-	var jobs []job
-	for rows.Next() {
-		var j job
-		if err := rows.Scan(&j.kind, &j.day, &j.paths, &j.count); err != nil {
-			return err
-		}
-		jobs = append(jobs, j)
-	}
-	if err := rows.Err(); err != nil {
+	days, err := readDays(rows)
+	if err != nil {
 		return err
 	}
-	for _, j := range jobs {
-		old := strings.Split(j.paths, "\n")
-		path, err := s.freeName(filepath.Join(seenDir, j.kind.String()), time.UnixMicro(j.day).UTC().Format(time.DateOnly))
+	for _, d := range days {
+		path, err := s.freeName(filepath.Join(seenDir, d.kind.String()), time.UnixMicro(d.day).UTC().Format(time.DateOnly))
 		if err != nil {
 			return err
 		}
-		size, err := s.export(ctx, `SELECT hi, lo, sum(n)::UINTEGER AS n, bit_or(hours)::UINTEGER AS hours FROM `+s.files(old)+` GROUP BY hi, lo ORDER BY hi, lo`, path)
+		size, err := s.export(ctx, `SELECT hi, lo, sum(n)::UINTEGER AS n, bit_or(hours)::UINTEGER AS hours FROM `+s.files(d.paths)+` GROUP BY hi, lo ORDER BY hi, lo`, path)
 		if err != nil {
 			return err
 		}
-		err = s.change(ctx, func(tx *sql.Tx) error {
-			for _, p := range old {
-				if _, err := tx.Exec("DELETE FROM seen WHERE path = ?", p); err != nil {
-					return err
-				}
-			}
-			_, err := tx.Exec("INSERT INTO seen VALUES (?, ?, ?, ?, ?, true)", path, j.kind, j.day, j.count, size)
-			return err
-		})
-		if err != nil {
+		if err := s.replaceSeen(ctx, d, path, size); err != nil {
 			return err
 		}
 		s.reached(stepMerged)
-		s.doom(old...)
+		s.doom(d.paths...)
 	}
 	return nil
+}
+
+// dayFiles are files of one kind and day, and how many events they speak of.
+type dayFiles struct {
+	kind  event.Kind
+	day   int64 // begin, microseconds since 1970
+	paths []string
+	count uint64
+}
+
+func readDays(rows *sql.Rows) (out []dayFiles, err error) {
+	defer rows.Close()
+	for rows.Next() {
+		var d dayFiles
+		var paths string
+		if err := rows.Scan(&d.kind, &d.day, &paths, &d.count); err != nil {
+			return nil, err
+		}
+		d.paths = strings.Split(paths, "\n")
+		out = append(out, d)
+	}
+	return out, rows.Err()
+}
+
+// replaceSeen makes one file the index of a day.
+func (s *Store) replaceSeen(ctx context.Context, d dayFiles, path string, size int64) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.Exec("DELETE FROM seen WHERE kind = ? AND day = ?", d.kind, d.day); err != nil {
+			return err
+		}
+		_, err := tx.Exec("INSERT INTO seen VALUES (?, ?, ?, ?, ?, true)", path, d.kind, d.day, d.count, size)
+		return err
+	})
 }
 
 // files is read_parquet of files below the store's directory.

@@ -105,7 +105,13 @@ type Store struct {
 
 	sealing sync.Mutex // one seal, compaction or removal at a time
 	doomed  []doomed
-	onStep  func(step) // nil but in tests, which end the process there
+
+	ran      func() time.Duration // since the start, whatever the clock does
+	lastWall time.Time            // the clock when it was last compared with ran
+	lastRan  time.Duration
+	distrust time.Duration // until then by ran nothing is forgotten
+
+	onStep func(step) // nil but in tests, which end the process there
 }
 
 // step is a moment of appending or sealing at which the process may end without a loss or a double.
@@ -142,7 +148,8 @@ func Open(cfg Config, dir string, log *slog.Logger) (*Store, error) {
 			return nil, fmt.Errorf("store: %w", err)
 		}
 	}
-	s := &Store{cfg: cfg, dir: dir, log: log, now: time.Now, flush: make(chan chan error)}
+	began := time.Now()
+	s := &Store{cfg: cfg, dir: dir, log: log, now: time.Now, ran: func() time.Duration { return time.Since(began) }, flush: make(chan chan error)}
 	s.most = max(int(cfg.Ring/blockBytes), 4)
 	s.full = make(chan *block, s.most)
 	if err := s.open(); err != nil {
