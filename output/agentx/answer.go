@@ -16,7 +16,7 @@ func (s *session) answer(ctx context.Context, p *pdu, bad bool) error {
 	if p.kind == pduCleanupSet {
 		return nil // nothing was ever held for a Set, and section 7.2.4.4 wants no answer
 	}
-	out := pdu{kind: pduResponse, flags: flagNetworkOrder, session: p.session, transaction: p.transaction, packet: p.packet}
+	out := pdu{kind: pduResponse, flags: flagNetworkOrder, session: p.session, transaction: p.transaction, packet: p.packet, vars: s.vars[:0]}
 	switch {
 	case !s.established || p.session != s.id:
 		out.err = errNotOpen
@@ -30,6 +30,7 @@ func (s *session) answer(ctx context.Context, p *pdu, bad bool) error {
 	if out.err != errNone {
 		s.stats.errors.Add(1)
 	}
+	s.vars = out.vars
 	s.stats.values.Add(uint64(len(out.vars)))
 	return s.send(s.enc.response(&out))
 }
@@ -62,16 +63,15 @@ func (s *session) fill(ctx context.Context, p, out *pdu) {
 			out.vars = append(out.vars, from.next(&p.ranges[i], s.granted))
 		}
 	case pduGetBulk:
-		out.vars = s.bulk(from, p)
+		out.vars = s.bulk(from, p, out.vars)
 	}
 	s.keeper.answered(p, from, out.vars)
 }
 
 // bulk answers the first ranges once and the others as often as asked for, one round after the other. A range that
-// came to its end stays there.
-func (s *session) bulk(from *picture, p *pdu) []variable {
+// came to its end stays there. What is found is added to out.
+func (s *session) bulk(from *picture, p *pdu, out []variable) []variable {
 	once := min(int(p.nonRepeaters), len(p.ranges))
-	var out []variable
 	for i := range p.ranges[:once] {
 		out = append(out, from.next(&p.ranges[i], s.granted))
 	}

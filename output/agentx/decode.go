@@ -8,27 +8,29 @@ import (
 // errShort is a PDU that ends before what it promises.
 var errShort = errors.New("it ends too early")
 
-// decodeHeader reads the header and how many bytes follow it.
-func decodeHeader(b []byte) (p pdu, payload int, err error) {
+// decodeHeader reads the header into p, of which all else is emptied, and how many bytes follow it.
+func decodeHeader(p *pdu, b []byte) (payload int, err error) {
+	*p = pdu{ranges: p.ranges[:0], vars: p.vars[:0], arcs: p.arcs[:0]}
 	if len(b) < headerSize {
-		return p, 0, errShort
+		return 0, errShort
 	}
 	if b[0] != version {
-		return p, 0, fmt.Errorf("version %d instead of %d", b[0], version)
+		return 0, fmt.Errorf("version %d instead of %d", b[0], version)
 	}
 	p.kind, p.flags = b[1], b[2]
 	order := p.order()
 	p.session, p.transaction, p.packet = order.Uint32(b[4:]), order.Uint32(b[8:]), order.Uint32(b[12:])
 	n := order.Uint32(b[16:])
 	if n > maxPayload || n%4 != 0 {
-		return p, 0, fmt.Errorf("a payload of %d bytes; it is at most %d and a multiple of 4", n, maxPayload)
+		return 0, fmt.Errorf("a payload of %d bytes; it is at most %d and a multiple of 4", n, maxPayload)
 	}
-	return p, int(n), nil
+	return int(n), nil
 }
 
 // decodePayload reads what follows the header of p. Nothing in p points into b afterwards.
 func decodePayload(p *pdu, b []byte) error {
-	d := decoder{b: b, order: p.order()}
+	d := decoder{b: b, order: p.order(), arcs: p.arcs}
+	defer func() { p.arcs = d.arcs }()
 	if p.flags&flagContext != 0 && p.kind != pduClose && p.kind != pduResponse {
 		p.context = d.octets()
 	}
@@ -61,6 +63,7 @@ func decodePayload(p *pdu, b []byte) error {
 type decoder struct {
 	b     []byte
 	order byteOrder
+	arcs  []uint32 // of all identifiers; those already given stay where they are when it grows
 	err   error
 }
 
@@ -98,20 +101,18 @@ func (d *decoder) oid() (oid, bool) {
 		d.err, d.b = errShort, nil
 		return nil, false
 	}
-	var out oid
+	from := len(d.arcs)
 	if prefix != 0 {
-		out = append(make(oid, 0, n+5), 1, 3, 6, 1, prefix)
-	} else if n > 0 {
-		out = make(oid, 0, n)
+		d.arcs = append(d.arcs, 1, 3, 6, 1, prefix)
 	}
-	if len(out)+n > maxArcs {
-		d.err = fmt.Errorf("an object identifier of %d arcs; there are at most %d", len(out)+n, maxArcs)
+	if arcs := len(d.arcs) - from + n; arcs > maxArcs {
+		d.err, d.b = fmt.Errorf("an object identifier of %d arcs; there are at most %d", arcs, maxArcs), nil
 		return nil, false
 	}
 	for range n {
-		out = append(out, d.order.Uint32(d.take(4)))
+		d.arcs = append(d.arcs, d.order.Uint32(d.take(4)))
 	}
-	return out, include
+	return d.arcs[from:len(d.arcs):len(d.arcs)], include
 }
 
 func (d *decoder) ranges(p *pdu) {

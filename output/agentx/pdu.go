@@ -107,7 +107,8 @@ type pdu struct {
 
 	session, transaction, packet uint32
 
-	context        string // of a PDU with flagContext
+	arcs           []uint32 // what the identifiers in ranges and vars are made of
+	context        string   // of a PDU with flagContext
 	ranges         []searchRange
 	nonRepeaters   uint16 // of a GetBulk
 	maxRepetitions uint16

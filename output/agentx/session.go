@@ -1,21 +1,23 @@
 package agentx
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
+	"os"
 	"time"
 )
 
-// session is one connection to the master agent. All but reading happens in one goroutine.
+// session is one connection to the master agent. Everything about it happens in one goroutine, since a walk is some
+// hundred questions one after the other and handing each to another goroutine takes longer than answering it.
 type session struct {
 	*Agent
 	conn net.Conn
+	in   receiver
 	enc  encoder
+	vars []variable // of the answer that is being made
 
 	id          uint32
 	established bool
@@ -44,96 +46,57 @@ const (
 // errClosed is a session that the master ended.
 var errClosed = errors.New("the SNMP agent closed the session")
 
-// frame is a PDU as it was read. err ends the session.
-type frame struct {
-	pdu pdu
-	err error
-	bad bool // the PDU is known by its header but its payload makes no sense
-}
-
 func newSession(a *Agent, conn net.Conn) *session {
 	return &session{
-		Agent: a, conn: conn, pending: map[uint32]request{}, refused: map[int]time.Time{},
+		Agent: a, conn: conn, in: receiver{conn: conn}, pending: map[uint32]request{}, refused: map[int]time.Time{},
 		granted: make([]bool, len(a.collector.roots)),
 	}
 }
 
 // run opens the session, registers all regions and answers until the session or ctx ends.
 func (s *session) run(ctx context.Context) error {
-	frames, done := make(chan frame), make(chan struct{})
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		read(s.conn, frames, done)
-	}()
 	defer func() {
-		close(done)
 		s.conn.Close()
-		<-ended
 		s.stats.connected.Store(0)
 		s.stats.granted.Store(0)
 		s.stats.refused.Store(0)
 	}()
+	// The end of ctx ends a wait for the master at once.
+	defer context.AfterFunc(ctx, func() {
+		if err := s.conn.SetReadDeadline(time.Unix(1, 0)); err != nil {
+			s.log.Debug("wake AgentX session", "error", err)
+		}
+	})()
 	s.keeper.forget()
 	s.heard = time.Now()
+	if err := s.deadlines(); err != nil {
+		return err
+	}
 	open := s.request(pduOpen, 0)
 	if err := s.send(s.enc.open(&open, byte(time.Duration(s.cfg.Timeout)/time.Second), s.collector.root, sessionName)); err != nil {
 		return err
 	}
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
-	for {
-		var err error
-		select {
-		case <-ctx.Done():
-			s.goodbye(closeShutdown)
-			return ctx.Err()
-		case <-ticker.C:
-			err = s.tick()
-		case f := <-frames:
+	for ctx.Err() == nil {
+		bad, err := s.in.next()
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			err = errors.Join(s.tick(), s.deadlines())
+		case err == nil || bad:
 			s.heard = time.Now()
-			err = s.take(ctx, &f)
+			err = s.take(ctx, &s.in.pdu, bad, err)
 		}
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
+	s.goodbye(closeShutdown)
+	return ctx.Err()
 }
 
-// read hands on PDUs until reading fails or done is closed.
-func read(conn net.Conn, frames chan<- frame, done <-chan struct{}) {
-	r := bufio.NewReader(conn)
-	for {
-		f := readFrame(r)
-		select {
-		case frames <- f:
-		case <-done:
-			return
-		}
-		if f.err != nil {
-			return
-		}
-	}
-}
-
-func readFrame(r io.Reader) frame {
-	var header [headerSize]byte
-	if _, err := io.ReadFull(r, header[:]); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = errClosed
-		}
-		return frame{err: err}
-	}
-	p, n, err := decodeHeader(header[:])
-	if err != nil {
-		return frame{err: fmt.Errorf("the SNMP agent sent what is no AgentX: %w", err), bad: true}
-	}
-	payload := make([]byte, n)
-	if _, err := io.ReadFull(r, payload); err != nil {
-		return frame{err: err}
-	}
-	bad := decodePayload(&p, payload) != nil
-	return frame{pdu: p, bad: bad}
+// deadlines lets a wait for the master end at the next tick, and a write to a master that does not read before long.
+func (s *session) deadlines() error {
+	now := time.Now()
+	return errors.Join(s.conn.SetReadDeadline(now.Add(tick)), s.conn.SetWriteDeadline(now.Add(writeTimeout)))
 }
 
 // request makes the next PDU of ours and remembers that it waits for an answer.
@@ -144,9 +107,6 @@ func (s *session) request(kind byte, region int) pdu {
 }
 
 func (s *session) send(b []byte) error {
-	if err := s.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return err
-	}
 	_, err := s.conn.Write(b)
 	return err
 }
@@ -191,20 +151,16 @@ func (s *session) register(region int) error {
 	return s.send(s.enc.register(&p, 0, byte(s.cfg.Priority), s.collector.roots[region]))
 }
 
-// take handles one PDU of the master.
-func (s *session) take(ctx context.Context, f *frame) error {
-	if f.bad {
+// take handles one PDU of the master. It is bad where its payload makes no sense, or, with an error, its header.
+func (s *session) take(ctx context.Context, p *pdu, bad bool, err error) error {
+	if bad {
 		s.stats.bad.Add(1)
 	}
-	if f.err != nil {
-		if f.bad {
-			s.goodbye(closeParseError)
-		}
-		return f.err
-	}
-	p := &f.pdu
 	switch {
-	case p.kind == pduResponse && f.bad:
+	case err != nil:
+		s.goodbye(closeParseError)
+		return err
+	case p.kind == pduResponse && bad:
 		s.goodbye(closeParseError)
 		return errors.New("the SNMP agent sent a response that makes no sense")
 	case p.kind == pduResponse:
@@ -212,7 +168,7 @@ func (s *session) take(ctx context.Context, f *frame) error {
 	case p.kind == pduClose:
 		return fmt.Errorf("%w: %s", errClosed, closeReason(p.reason))
 	}
-	return s.answer(ctx, p, f.bad)
+	return s.answer(ctx, p, bad)
 }
 
 // response takes the answer to a PDU of ours.
