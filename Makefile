@@ -12,9 +12,10 @@ PAGE_SOURCES = $(shell find $(PAGE)/src $(PAGE)/public $(PAGE)/index.html $(PAGE
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-build: page ## bin/varde
+build: page ## bin/varde, and bin/varde-agentx for mail relays
 	@mkdir -p bin
 	$(GO) build -trimpath -o bin/varde ./cmd/varde
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/varde-agentx ./cmd/varde-agentx
 
 page: $(PAGE)/dist/index.html ## the web page, which the program holds; needs node and npm
 

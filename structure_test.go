@@ -26,7 +26,7 @@ var houses = []string{
 	"core/intel", "core/geo", "core/detect", "core/decode", "core/store", "core/pipe",
 	"output/warn", "output/plot", "output/graph", "output/report", "output/web", "output/agentx", "output/check",
 	"output/munin", "output/prom",
-	"cmd/varde", "cmd/config", "cmd/demo",
+	"cmd/varde", "cmd/config", "cmd/demo", "cmd/snmp", "cmd/varde-agentx",
 }
 
 // allowed are the pairs of packages below input, core and output that may import each other, with the reason.

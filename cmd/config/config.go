@@ -16,6 +16,8 @@ import (
 	"varde/core/intel"
 	"varde/core/store"
 	"varde/input/flow"
+	"varde/input/mailgw"
+	"varde/output/agentx"
 	"varde/output/warn"
 	"varde/output/web"
 )
@@ -32,6 +34,8 @@ type Config struct {
 	Warn      []warn.Config      `yaml:"warn" doc:"Where warnings go; to the console when left out."`
 	Store     store.Config       `yaml:"store" doc:"How much is kept and for how long."`
 	Web       web.Config         `yaml:"web" doc:"The page and the API."`
+	Mail      mailgw.Config      `yaml:"mail" doc:"Reading the mail gateway: amavis, Postfix, rspamd, virus scanners."`
+	Agentx    agentx.Config      `yaml:"agentx" doc:"All figures over SNMP."`
 	HTTP      HTTP               `yaml:"http" doc:"Metrics and health."`
 }
 
@@ -58,7 +62,7 @@ func Default() Config {
 	flows.Listen = []string{"127.0.0.1:2055"}
 	return Config{
 		DataDir: dir, Netflow: flows, Allow: intel.DefaultAllow(), Incidents: detect.DefaultConfig(),
-		DNSBL: intel.DefaultDNSBL(), Store: store.DefaultConfig(), Web: web.DefaultConfig(), HTTP: HTTP{Listen: "127.0.0.1:9055"},
+		DNSBL: intel.DefaultDNSBL(), Store: store.DefaultConfig(), Web: web.DefaultConfig(), Mail: mailgw.DefaultConfig(), Agentx: agentx.DefaultConfig(), HTTP: HTTP{Listen: "127.0.0.1:9055"},
 	}
 }
 

@@ -22,6 +22,8 @@ import (
 	"varde/core/pipe"
 	"varde/event"
 	"varde/input/flow"
+	"varde/input/mailgw"
+	"varde/output/agentx"
 	"varde/output/prom"
 	"varde/output/warn"
 	"varde/output/web"
@@ -44,6 +46,8 @@ type daemon struct {
 	memory    *memory // nil where nothing is stored
 	page      *web.Server
 	dnsbl     *intel.DNSBL // nil without zones
+	mail      *mailgw.Gateway
+	agent     *agentx.Agent // nil without an SNMP agent
 }
 
 // watch wires lists, incidents and pipe; say takes the warnings.
@@ -104,6 +108,9 @@ func newDaemon(cfg config.Config, log *slog.Logger) (d *daemon, err error) {
 	}
 	d.loadState()
 	d.udp = flow.NewServer(cfg.Netflow, d.collector, d.pipe.Emit, log)
+	if err := d.newMail(); err != nil {
+		return nil, err
+	}
 	return d, d.newPage()
 }
 
@@ -189,6 +196,10 @@ func (d *daemon) run(ctx context.Context) error {
 	if d.dnsbl != nil {
 		group.Go(func() error { return d.dnsbl.Run(inputs) })
 	}
+	group.Go(func() error { return d.mail.Run(inputs) })
+	if d.agent != nil {
+		group.Go(func() error { return d.agent.Run(inputs) })
+	}
 	err := group.Wait()
 	d.drain()
 	stopOutputs()
@@ -229,6 +240,10 @@ func (d *daemon) parts() []web.Part {
 		{Name: "pipe", Figures: d.pipe},
 		{Name: "incidents", Figures: d.contacts},
 		{Name: "outputs", Figures: d.hub},
+		{Name: "mail", Figures: d.mail},
+	}
+	if d.agent != nil {
+		all = append(all, web.Part{Name: "snmp", Figures: d.agent})
 	}
 	if d.memory != nil {
 		all = append(all, web.Part{Name: "store", Figures: d.memory})

@@ -103,21 +103,26 @@ type source struct {
 
 // New makes a Gateway of what is configured; it opens nothing yet. texts is asked for ClamAV's DNS record.
 func New(cfg Config, texts Texts, log *slog.Logger) *Gateway {
-	g := &Gateway{
-		log: log, now: time.Now, complained: map[string]time.Time{}, amavis: NewAmavis(cfg.Amavis), postfix: NewPostfix(cfg.Postfix), rspamd: NewRspamd(cfg.Rspamd),
-		clamav: NewClamAV(cfg.ClamAV, texts), scanners: NewScanners(cfg),
-	}
-	add := func(on bool, name string, every human.Duration, ask func(context.Context) ([]event.Figure, time.Time, error)) {
-		if on {
-			g.sources = append(g.sources, &source{name: name, every: time.Duration(every), ask: ask})
-		}
-	}
-	add(cfg.Amavis.Dir != "", "amavis", cfg.Every, g.askAmavis)
-	add(cfg.Postfix.QueueDir != "", "postfix", cfg.Every, g.askPostfix)
-	add(cfg.Rspamd.URL != "", "rspamd", cfg.Every, g.askRspamd)
-	add(cfg.ClamAV.Dir != "", "clamav", cfg.Scanners, g.askClamAV)
-	add(len(g.scanners.probes) > 0, "antivirus", cfg.Scanners, g.askScanners)
+	g := NewMTA(cfg, log)
+	g.rspamd, g.clamav, g.scanners = NewRspamd(cfg.Rspamd), NewClamAV(cfg.ClamAV, texts), NewScanners(cfg)
+	g.add(cfg.Rspamd.URL != "", "rspamd", cfg.Every, g.askRspamd)
+	g.add(cfg.ClamAV.Dir != "", "clamav", cfg.Scanners, g.askClamAV)
+	g.add(len(g.scanners.probes) > 0, "antivirus", cfg.Scanners, g.askScanners)
 	return g
+}
+
+// NewMTA makes a Gateway of amavis and Postfix alone. It leaves the rest out of a program that has nothing else to do.
+func NewMTA(cfg Config, log *slog.Logger) *Gateway {
+	g := &Gateway{log: log, now: time.Now, complained: map[string]time.Time{}, amavis: NewAmavis(cfg.Amavis), postfix: NewPostfix(cfg.Postfix)}
+	g.add(cfg.Amavis.Dir != "", "amavis", cfg.Every, g.askAmavis)
+	g.add(cfg.Postfix.QueueDir != "", "postfix", cfg.Every, g.askPostfix)
+	return g
+}
+
+func (g *Gateway) add(on bool, name string, every human.Duration, ask func(context.Context) ([]event.Figure, time.Time, error)) {
+	if on {
+		g.sources = append(g.sources, &source{name: name, every: time.Duration(every), ask: ask})
+	}
 }
 
 // Amavis is the reader of amavis, for who needs its values by name.
