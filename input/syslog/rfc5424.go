@@ -37,10 +37,8 @@ func (p *Parser) rfc5424(b []byte, l *Line) bool {
 		l.Data = b[:n]
 	}
 	b = b[n:]
-	if len(b) > 0 && b[0] == ' ' {
-		b = b[1:]
-	}
-	b = bytes.TrimPrefix(b, []byte("\ufeff"))
+	b = blanks(b)
+	b = blanks(bytes.TrimPrefix(b, []byte("\ufeff"))) // rsyslog keeps the blank that stood behind the tag in RFC 3164
 	l.Body, l.Text = b, b
 	return true
 }
