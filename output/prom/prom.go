@@ -70,6 +70,8 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	c.errors.Collect(out)
 }
 
+// metric has no timestamp, however old the figure is: Prometheus takes a sample with one of its own for gone once that is
+// five minutes old, and never marks its series as ended. Ages are figures of their own.
 func metric(f *event.Figure) (prometheus.Metric, error) {
 	names, values := make([]string, len(f.Labels)), make([]string, len(f.Labels))
 	for i, l := range f.Labels {
@@ -79,9 +81,5 @@ func metric(f *event.Figure) (prometheus.Metric, error) {
 	if f.Kind == event.Counter {
 		kind = prometheus.CounterValue
 	}
-	m, err := prometheus.NewConstMetric(prometheus.NewDesc(f.Name, f.Help, names, nil), kind, f.Float(), values...)
-	if err == nil && f.Age > 0 {
-		m = prometheus.NewMetricWithTimestamp(time.Now().Add(-f.Age), m)
-	}
-	return m, err
+	return prometheus.NewConstMetric(prometheus.NewDesc(f.Name, f.Help, names, nil), kind, f.Float(), values...)
 }

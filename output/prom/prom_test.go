@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"varde/event"
 )
@@ -49,6 +50,28 @@ func TestHandlerShowsFigures(t *testing.T) {
 	} {
 		if !strings.Contains(text, want+"\n") && !strings.Contains(text, want+" ") {
 			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
+
+// TestPolledFigures: whatever its age, a figure stands there without a timestamp, in the unit that its name says, and
+// when it is zero.
+func TestPolledFigures(t *testing.T) {
+	mail := figures(func() ([]event.Figure, error) {
+		old := event.Measure("postfix_queue_messages", "Messages.", "", 0, "queue", "hold")
+		old.Age = 7 * time.Minute
+		stage := event.Count("amavis_stage_seconds_total", "Time.", 1500, "stage", "spamcheck")
+		stage.Unit, stage.Scale, stage.Age = "seconds", 0.001, time.Hour
+		return []event.Figure{old, stage, event.Count("amavis_messages_total", "Messages.", 0, "content", "virus", "flow", "inbound")}, nil
+	})
+	text := scrape(t, Source{"mail", mail})
+	for _, want := range []string{
+		`postfix_queue_messages{queue="hold"} 0`,
+		`amavis_stage_seconds_total{stage="spamcheck"} 1.5`,
+		`amavis_messages_total{content="virus",flow="inbound"} 0`,
+	} {
+		if !strings.Contains(text, "\n"+want+"\n") {
+			t.Errorf("no line %q in\n%s", want, text)
 		}
 	}
 }
