@@ -3,7 +3,6 @@ package agentx
 import (
 	"fmt"
 	"math"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"varde/event"
+	"varde/output/agentx/snmpdtest"
 )
 
 const (
@@ -23,9 +23,9 @@ const (
 
 // TestRecordedWalk gives the agent what amavisd-snmp-subagent once had, and wants the walk that it once gave.
 func TestRecordedWalk(t *testing.T) {
-	m := startMaster(t, false)
+	m := snmpdtest.Start(t, false)
 	amavis, queues := fromWalk(t)
-	runAgent(t, m.socket, Deps{Amavis: amavis, Sources: []Source{queues}}).serving(t)
+	runAgent(t, m.Socket, Deps{Amavis: amavis, Sources: []Source{queues}}).serving(t)
 	want := recorded(t)
 	for _, c := range []struct {
 		tool string
@@ -35,13 +35,13 @@ func TestRecordedWalk(t *testing.T) {
 		{"snmpbulkwalk", []string{"-Cr50", amavisOID}},
 		{"snmpbulkwalk", []string{"-Cr1000", amavisOID}},
 	} {
-		got := lines(m.must(c.tool, c.args...))
+		got := lines(m.Must(c.tool, c.args...))
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("%s %q differs (-recorded +ours):\n%s", c.tool, c.args, d)
 		}
 	}
 	// SNMPv1 has no Counter64: snmpd steps over them.
-	v1, err := m.runWith("snmpwalk", []string{"-v1", "-c", "public", "-m", "", "-On", "-r0"}, amavisOID)
+	v1, err := m.RunWith("snmpwalk", []string{"-v1", "-c", "public", "-m", "", "-On", "-r0"}, amavisOID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func lines(out string) []string {
 }
 
 func TestQuestions(t *testing.T) {
-	m := startMaster(t, true)
+	m := snmpdtest.Start(t, true)
 	amavis, queues := fromWalk(t)
 	amavis.values["InMsgsSize"] = AmavisValue{Count: math.MaxUint64}
 	amavis.values["InMsgsSizeInbound"] = AmavisValue{Count: 1<<53 + 1}
@@ -71,7 +71,7 @@ func TestQuestions(t *testing.T) {
 		event.Count("varde_warnings_total", "", 1<<63),
 		event.Measure("varde_list_age_seconds", "", "seconds", 12.4, "list", "feodo"),
 	)
-	r := runAgent(t, m.socket, Deps{Amavis: amavis, Sources: []Source{queues, hold}})
+	r := runAgent(t, m.Socket, Deps{Amavis: amavis, Sources: []Source{queues, hold}})
 	r.serving(t)
 	const a, o = "." + amavisOID, "." + ownOID
 	for _, c := range []struct {
@@ -109,7 +109,7 @@ func TestQuestions(t *testing.T) {
 			o + ".1.12.1.8.102.101.111.100.111 = Gauge32: 12",
 		}},
 	} {
-		got := lines(m.must(c.tool, c.args...))
+		got := lines(m.Must(c.tool, c.args...))
 		got = got[:min(len(got), len(c.want))]
 		if d := cmp.Diff(c.want, got); d != "" {
 			t.Errorf("%s: %s %q (-want +got):\n%s", c.name, c.tool, c.args, d)
@@ -118,9 +118,9 @@ func TestQuestions(t *testing.T) {
 }
 
 func TestSetIsRefused(t *testing.T) {
-	m := startMaster(t, false)
+	m := snmpdtest.Start(t, false)
 	amavis, queues := fromWalk(t)
-	r := runAgent(t, m.socket, Deps{Amavis: amavis, Sources: []Source{queues}})
+	r := runAgent(t, m.Socket, Deps{Amavis: amavis, Sources: []Source{queues}})
 	r.serving(t)
 	for _, args := range [][]string{
 		{amavisOID + ".1.2.1.0", "u", "5"},
@@ -128,13 +128,13 @@ func TestSetIsRefused(t *testing.T) {
 		{ownOID + ".1.99.0", "s", "text"},
 		{amavisOID + ".1.2.1.0", "u", "5", amavisOID + ".2.1.1.0", "u", "5", ownOID + ".1.1.1.0", "t", "5"},
 	} {
-		out, err := m.run("snmpset", args...)
+		out, err := m.Run("snmpset", args...)
 		if err == nil || !strings.Contains(err.Error(), "Reason: notWritable") {
 			t.Errorf("snmpset %q: %v, %q; want notWritable", args, err, out)
 		}
 	}
 	// The session goes on.
-	if got := m.must("snmpget", amavisOID+".1.2.1.0"); !strings.Contains(got, "Counter32: 29") {
+	if got := m.Must("snmpget", amavisOID+".1.2.1.0"); !strings.Contains(got, "Counter32: 29") {
 		t.Errorf("after the refused SETs: %s", got)
 	}
 	if n := r.stats.sessions.Load(); n != 1 {
@@ -144,17 +144,18 @@ func TestSetIsRefused(t *testing.T) {
 
 // TestRestart wants values within two seconds of snmpd being there again, and no noise while it is away.
 func TestRestart(t *testing.T) {
-	m := startMaster(t, false)
+	m := snmpdtest.Start(t, false)
 	amavis, queues := fromWalk(t)
-	r := runAgent(t, m.socket, Deps{Amavis: amavis, Sources: []Source{queues}})
+	r := runAgent(t, m.Socket, Deps{Amavis: amavis, Sources: []Source{queues}})
 	r.serving(t)
 	for range 2 {
-		m.stop()
-		waitFor(t, "the agent to notice", time.Second, func() bool { return r.stats.connected.Load() == 0 })
-		time.Sleep(2500 * time.Millisecond) // pauses between attempts are at their longest now
-		m.start()
-		took := waitFor(t, "values after a restart", 2*time.Second, func() bool {
-			out, err := m.run("snmpget", amavisOID+".3.1.4.0")
+		m.Stop()
+		snmpdtest.WaitFor(t, "the agent to notice", time.Second, func() bool { return r.stats.connected.Load() == 0 })
+		// Pauses between attempts come to be longest after one and a half seconds; the worst moment to return is then.
+		time.Sleep(2 * time.Second)
+		m.Start()
+		took := snmpdtest.WaitFor(t, "values after a restart", 2*time.Second, func() bool {
+			out, err := m.Run("snmpget", amavisOID+".3.1.4.0")
 			return err == nil && strings.Contains(out, "Gauge32: 3")
 		})
 		t.Logf("back %s after snmpd answered", took)
@@ -167,7 +168,7 @@ func TestRestart(t *testing.T) {
 // TestOneMoment renews all values for each snapshot while walks go on, and wants every walk to see one moment only. No
 // two walks go through the same names, since those cannot be told apart by AgentX once their moments differ.
 func TestOneMoment(t *testing.T) {
-	m := startMaster(t, false)
+	m := snmpdtest.Start(t, false)
 	var moment atomic.Uint64
 	own := Source{"own", part(func() ([]event.Figure, error) {
 		n := moment.Load()
@@ -177,7 +178,7 @@ func TestOneMoment(t *testing.T) {
 		}
 		return fs, nil
 	})}
-	r := runAgent(t, m.socket, Deps{Amavis: &changingAmavis{&moment}, Sources: []Source{own}}, func(c *Config) { c.Every /= 40 }) // 100 ms
+	r := runAgent(t, m.Socket, Deps{Amavis: &changingAmavis{&moment}, Sources: []Source{own}}, func(c *Config) { c.Every /= 40 }) // 100 ms
 	r.serving(t)
 	stop := make(chan struct{})
 	var poller, walks sync.WaitGroup
@@ -187,7 +188,7 @@ func TestOneMoment(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				m.run("snmpget", amavisOID+".1.2.1.0")
+				m.Run("snmpget", amavisOID+".1.2.1.0")
 			}
 		}
 	})
@@ -195,7 +196,7 @@ func TestOneMoment(t *testing.T) {
 	for _, args := range [][]string{{"snmpwalk", amavisOID + ".1.7"}, {"snmpbulkwalk", "-Cr4", amavisOID + ".1.17"}, {"snmpwalk", ownOID + ".1.12"}} {
 		walks.Go(func() {
 			for range 6 {
-				out, err := m.run(args[0], args[1:]...)
+				out, err := m.Run(args[0], args[1:]...)
 				moments := map[string]bool{}
 				for _, l := range lines(out) {
 					if _, v, ok := strings.Cut(l, "Counter64: "); ok {
@@ -213,7 +214,7 @@ func TestOneMoment(t *testing.T) {
 	walks.Go(func() {
 		at, moments := amavisOID+".1.15", map[string]bool{}
 		for range 17 {
-			out, err := m.run("snmpgetnext", at)
+			out, err := m.Run("snmpgetnext", at)
 			name, v, ok := strings.Cut(strings.TrimSpace(out), " = Counter64: ")
 			if err != nil || !ok {
 				t.Errorf("next after %s: %q, %v", at, out, err)
@@ -239,15 +240,15 @@ func TestOneMoment(t *testing.T) {
 
 // TestParallelWalks wants whole walks when many go through the same names.
 func TestParallelWalks(t *testing.T) {
-	m := startMaster(t, false)
+	m := snmpdtest.Start(t, false)
 	amavis, queues := fromWalk(t)
-	runAgent(t, m.socket, Deps{Amavis: amavis, Sources: []Source{queues}}).serving(t)
+	runAgent(t, m.Socket, Deps{Amavis: amavis, Sources: []Source{queues}}).serving(t)
 	want := recorded(t)
 	var walks sync.WaitGroup
 	for i := range 8 {
 		walks.Go(func() {
 			tool := []string{"snmpwalk", "snmpbulkwalk"}[i%2]
-			out, err := m.run(tool, amavisOID)
+			out, err := m.Run(tool, amavisOID)
 			if d := cmp.Diff(want, lines(out)); err != nil || d != "" {
 				t.Errorf("%s: %v\n%s", tool, err, d)
 			}
@@ -258,37 +259,15 @@ func TestParallelWalks(t *testing.T) {
 
 // TestPolling wants that single questions are not held back by walks, and that a new walk is of a new moment.
 func TestPolling(t *testing.T) {
-	m := startMaster(t, false)
+	m := snmpdtest.Start(t, false)
 	var moment atomic.Uint64
 	own := Source{"own", part(func() ([]event.Figure, error) {
 		return []event.Figure{event.Count("varde_warnings_total", "", moment.Add(1))}, nil
 	})}
-	r := runAgent(t, m.socket, Deps{Sources: []Source{own}}, func(c *Config) { c.Every /= 40 })
+	r := runAgent(t, m.Socket, Deps{Sources: []Source{own}}, func(c *Config) { c.Every /= 40 })
 	r.serving(t)
 	for _, tool := range []string{"snmpget", "snmpwalk"} {
-		first := m.must(tool, ownOID+".1.2.4.0")
-		time.Sleep(150 * time.Millisecond)
-		if again := m.must(tool, ownOID+".1.2.4.0"); again == first {
-			t.Errorf("%s says %q again after the snapshot was due", tool, again)
-		}
-	}
-}
-
-func BenchmarkWalk(b *testing.B) {
-	m := startMaster(b, false)
-	amavis, queues := fromWalk(b)
-	runAgent(b, m.socket, Deps{Amavis: amavis, Sources: []Source{queues}}).serving(b)
-	for _, c := range []struct {
-		name string
-		args []string
-	}{{"snmpwalk", nil}, {"snmpbulkwalk", []string{"-Cr50"}}} {
-		b.Run(c.name, func(b *testing.B) {
-			args := append(append([]string{"-v2c", "-c", "public", "-m", "", "-On"}, c.args...), "127.0.0.1:"+m.port, amavisOID)
-			for b.Loop() {
-				if err := exec.Command(c.name, args...).Run(); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+		first := m.Must(tool, ownOID+".1.2.4.0")
+		snmpdtest.WaitFor(t, tool+" of a new moment", 5*time.Second, func() bool { return m.Must(tool, ownOID+".1.2.4.0") != first })
 	}
 }

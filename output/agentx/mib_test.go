@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"varde/output/agentx/snmpdtest"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -57,7 +59,7 @@ func TestMIBGolden(t *testing.T) {
 }
 
 func TestMIBBySmilint(t *testing.T) {
-	smilint := program(t, "smilint", "smitools")
+	smilint := snmpdtest.Program(t, "smilint", "smitools")
 	dir := mibDir(t)
 	for module, level := range map[string]string{
 		"VARDE-MIB":        "5",
@@ -79,7 +81,7 @@ func TestMIBBySmilint(t *testing.T) {
 }
 
 func TestTranslate(t *testing.T) {
-	translate := program(t, "snmptranslate", "snmp")
+	translate := snmpdtest.Program(t, "snmptranslate", "snmp")
 	dir := mibDir(t)
 	for name, want := range map[string]string{
 		"VARDE-MIB::vardeEventsWarnings.0":          ".1.3.6.1.4.1.8072.9999.9999.82733.1.2.4.0",
