@@ -32,7 +32,7 @@ func (a *appender) renew() error {
 		a.open = false
 	}
 	a.pending = 0
-	if mapping.AppenderCreateExt(a.conn, "", "", "hot", &a.app) == mapping.StateError {
+	if mapping.AppenderCreateExt(a.conn, "", "", "hot_rows", &a.app) == mapping.StateError {
 		err := fmt.Errorf("store: %s", mapping.AppenderError(a.app))
 		mapping.AppenderDestroy(&a.app)
 		return err

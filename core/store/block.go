@@ -62,6 +62,25 @@ func joined(hi, lo uint64) netip.Addr {
 // text is where a value stands in the arena of its block.
 type text struct{ at, n uint32 }
 
+// rareRow and rareText are what a row has of the columns that few rows have; a bit of has tells which.
+type rareRow struct {
+	row int
+	has uint16
+	v   [rareNumbers]uint64
+}
+
+type rareText struct {
+	row int
+	v   [rareTexts]text // of no length where there is none
+}
+
+// list is a column of lists: where each row's begins in the child, and how long it is.
+type list struct {
+	vec     mapping.Vector
+	entries [][2]uint64
+	valid   []uint64
+}
+
 // texts is one text column: values are copied into the arena of the block and become DuckDB's when it is written.
 type texts struct {
 	vec  mapping.Vector
@@ -82,21 +101,30 @@ type block struct {
 	time                            vec[int64]
 	lasted, packets, bytes, batch   vec[uint64]
 	kind, action, own, proto, flags vec[uint8]
-	icmp, sport, dport              vec[uint16]
-	src, dst, natSrc, natDst        address
-	revPackets, revBytes            vec[uint64]
-	revFlags, natEvent              vec[uint8]
-	natSport, natDport              vec[uint16]
+	sport, dport                    vec[uint16]
+	src, dst                        address
 	sampling, count                 vec[uint32]
 	inIndex, outIndex, domain, asn  vec[uint32]
 	texts                           [textColumns]texts
+
+	numbers, words list
+	rareRows       []rareRow
+	rareTexts      []rareText
 }
 
 func newBlock() *block {
-	types := make([]mapping.LogicalType, len(columns))
-	for i, c := range columns {
-		types[i] = mapping.CreateLogicalType(c.typ)
+	var types []mapping.LogicalType
+	for _, c := range columns {
+		if c.rare == 0 {
+			types = append(types, mapping.CreateLogicalType(c.typ))
+		}
 	}
+	for _, of := range []mapping.Type{typeU64, typeText} {
+		child := mapping.CreateLogicalType(of)
+		types = append(types, mapping.CreateListType(child))
+		mapping.DestroyLogicalType(&child)
+	}
+	types = append(types, mapping.CreateLogicalType(typeU64)) // batch
 	b := &block{chunk: mapping.CreateDataChunk(types)}
 	for i := range types {
 		mapping.DestroyLogicalType(&types[i])
@@ -108,7 +136,7 @@ func newBlock() *block {
 // clear makes a block that was written empty again.
 func (b *block) clear() {
 	mapping.DataChunkReset(b.chunk)
-	b.n, b.arena = 0, b.arena[:0]
+	b.n, b.arena, b.rareRows, b.rareTexts = 0, b.arena[:0], b.rareRows[:0], b.rareTexts[:0]
 	b.bind()
 }
 
@@ -116,15 +144,22 @@ func (b *block) destroy() { mapping.DestroyDataChunk(&b.chunk) }
 
 // bind looks up where the columns lie; a reset may have moved them.
 func (b *block) bind() {
-	for i, c := range columns {
-		vector := mapping.DataChunkGetVector(b.chunk, mapping.IdxT(i))
-		var valid []uint64
-		if c.null {
+	at := 0
+	next := func(null bool) (vector mapping.Vector, data unsafe.Pointer, valid []uint64) {
+		vector = mapping.DataChunkGetVector(b.chunk, mapping.IdxT(at))
+		at++
+		if null {
 			mapping.VectorEnsureValidityWritable(vector)
 			valid = unsafe.Slice((*uint64)(mapping.VectorGetValidity(vector)), blockRows/64)
 			clear(valid)
 		}
-		data := mapping.VectorGetData(vector)
+		return vector, mapping.VectorGetData(vector), valid
+	}
+	for _, c := range columns {
+		if c.rare != 0 {
+			continue
+		}
+		vector, data, valid := next(c.null)
 		switch to := c.slot(b).(type) {
 		case *vec[int64]:
 			*to = vec[int64]{unsafe.Slice((*int64)(data), blockRows), valid}
@@ -140,6 +175,12 @@ func (b *block) bind() {
 			to.vec, to.raw, to.mask, to.last = vector, unsafe.Slice((*[16]byte)(data), blockRows), valid, text{}
 		}
 	}
+	for _, l := range []*list{&b.numbers, &b.words} {
+		vector, data, valid := next(true)
+		*l = list{vector, unsafe.Slice((*[2]uint64)(data), blockRows), valid}
+	}
+	_, data, _ := next(false)
+	b.batch.v = unsafe.Slice((*uint64)(data), blockRows)
 }
 
 // full tells whether the block takes no more rows.
@@ -153,42 +194,82 @@ func (b *block) add(e *event.Event) {
 	b.lasted.v[i] = uint64(e.Last()-e.Time) / 1000
 	b.kind.v[i], b.action.v[i], b.own.v[i] = uint8(e.Kind), uint8(e.Action), uint8(e.Own)
 	b.proto.v[i], b.flags.v[i] = e.Proto, e.TCPFlags
-	if e.HasICMP {
-		b.icmp.set(i, uint16(e.ICMPType)<<8|uint16(e.ICMPCode))
-	}
 	b.src.set(i, e.Src)
 	b.dst.set(i, e.Dst)
 	b.sport.v[i], b.dport.v[i] = e.SrcPort, e.DstPort
 	b.packets.v[i], b.bytes.v[i], b.sampling.v[i] = e.Packets, e.Bytes, e.Sampling
 	b.count.v[i], b.inIndex.v[i], b.outIndex.v[i] = e.Count, e.InIndex, e.OutIndex
 	b.domain.v[i], b.asn.v[i] = e.Domain, e.ASN
-	if e.HasReverse {
-		b.revPackets.set(i, e.RevPackets)
-		b.revBytes.set(i, e.RevBytes)
-		b.revFlags.set(i, e.RevTCPFlags)
-	}
-	if e.NATSrc.IsValid() || e.NATDst.IsValid() || e.NATEvent != 0 || e.NATSrcPort != 0 || e.NATDstPort != 0 {
-		b.natSrc.set(i, e.NATSrc)
-		b.natDst.set(i, e.NATDst)
-		b.natSport.set(i, e.NATSrcPort)
-		b.natDport.set(i, e.NATDstPort)
-		b.natEvent.set(i, e.NATEvent)
-	}
 	b.text(textSource, i, e.Source)
 	b.text(textExporter, i, e.Exporter)
 	b.text(textInIf, i, e.InIf)
 	b.text(textOutIf, i, e.OutIf)
 	b.text(textCountry, i, e.Country)
-	b.text(textRule, i, e.Rule)
-	b.text(textSession, i, e.Session)
+	hasNAT := e.NATSrc.IsValid() || e.NATDst.IsValid() || e.NATEvent != 0 || e.NATSrcPort != 0 || e.NATDstPort != 0
+	if e.HasICMP || e.HasReverse || hasNAT {
+		b.addRare(e, hasNAT)
+	}
+	if e.Rule != "" || e.Session != "" || len(e.Evidence) > 0 || len(e.Detail) > 0 {
+		b.addTexts(e)
+	}
+}
+
+func (b *block) addRare(e *event.Event, hasNAT bool) {
+	r := rareRow{row: b.n - 1}
+	if e.HasICMP {
+		r.set(rareICMP, uint64(e.ICMPType)<<8|uint64(e.ICMPCode))
+	}
+	if e.HasReverse {
+		r.set(rareRevPackets, e.RevPackets)
+		r.set(rareRevBytes, e.RevBytes)
+		r.set(rareRevFlags, uint64(e.RevTCPFlags))
+	}
+	if hasNAT {
+		r.setAddr(rareNATSrcHi, e.NATSrc)
+		r.setAddr(rareNATDstHi, e.NATDst)
+		r.set(rareNATSrcPort, uint64(e.NATSrcPort))
+		r.set(rareNATDstPort, uint64(e.NATDstPort))
+		r.set(rareNATEvent, uint64(e.NATEvent))
+	}
+	b.rareRows = append(b.rareRows, r)
+}
+
+func (r *rareRow) set(place int, v uint64) {
+	r.v[place-1] = v
+	r.has |= 1 << (place - 1)
+}
+
+func (r *rareRow) setAddr(place int, ip netip.Addr) {
+	if ip.IsValid() {
+		hi, lo := halves(ip)
+		r.set(place, hi)
+		r.set(place+1, lo)
+	}
+}
+
+func (b *block) addTexts(e *event.Event) {
+	r := rareText{row: b.n - 1}
+	r.v[rareRule-1] = b.keep(e.Rule)
+	r.v[rareSession-1] = b.keep(e.Session)
 	if len(e.Evidence) > 0 {
 		b.key = appendLists(b.key[:0], e.Evidence)
-		b.text(textLists, i, unsafe.String(unsafe.SliceData(b.key), len(b.key)))
+		r.v[rareLists-1] = b.keep(unsafe.String(unsafe.SliceData(b.key), len(b.key)))
 	}
 	if len(e.Detail) > 0 {
 		b.key = e.Detail.AppendJSON(b.key[:0])
-		b.text(textDetail, i, unsafe.String(unsafe.SliceData(b.key), len(b.key)))
+		r.v[rareDetail-1] = b.keep(unsafe.String(unsafe.SliceData(b.key), len(b.key)))
 	}
+	b.rareTexts = append(b.rareTexts, r)
+}
+
+// keep copies a text into the arena.
+func (b *block) keep(s string) text {
+	if len(s) > maxText {
+		s = s[:maxText]
+	}
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	b.arena = append(b.arena, s...)
+	return text{uint32(len(b.arena) - len(s)), uint32(len(s))}
 }
 
 // text sets a value; the same as in the row before takes no room.
@@ -197,12 +278,8 @@ func (b *block) text(column, i int, s string) {
 		return
 	}
 	c := &b.texts[column]
-	if len(s) > maxText {
-		s = strings.ToValidUTF8(s[:maxText], "")
-	}
 	if last := b.arena[c.last.at : c.last.at+c.last.n]; string(last) != s {
-		c.last = text{uint32(len(b.arena)), uint32(len(s))}
-		b.arena = append(b.arena, s...)
+		c.last = b.keep(s)
 	}
 	c.v[i] = c.last
 	c.mask[i>>6] |= 1 << (i & 63)
@@ -216,6 +293,8 @@ func (b *block) seal(batch uint64) {
 	for column := range b.texts {
 		b.texts[column].seal(b.n, b.arena)
 	}
+	b.sealNumbers()
+	b.sealTexts()
 	mapping.DataChunkSetSize(b.chunk, mapping.IdxT(b.n))
 }
 
@@ -239,6 +318,57 @@ next:
 		mapping.VectorAssignStringElementLen(c.vec, mapping.IdxT(i), arena[v.at:v.at+v.n])
 		rows[known%remembered] = i
 		known++
+	}
+}
+
+// child makes room for n elements of the child of a list and gives it.
+func (l *list) child(n int) (vector mapping.Vector, valid []uint64) {
+	mapping.ListVectorReserve(l.vec, mapping.IdxT(n))
+	mapping.ListVectorSetSize(l.vec, mapping.IdxT(n))
+	vector = mapping.ListVectorGetChild(l.vec)
+	mapping.VectorEnsureValidityWritable(vector)
+	valid = unsafe.Slice((*uint64)(mapping.VectorGetValidity(vector)), (n+63)/64)
+	clear(valid)
+	return vector, valid
+}
+
+func (l *list) set(row, at, n int) {
+	l.entries[row] = [2]uint64{uint64(at), uint64(n)}
+	l.valid[row>>6] |= 1 << (row & 63)
+}
+
+func (b *block) sealNumbers() {
+	if len(b.rareRows) == 0 {
+		return
+	}
+	vector, valid := b.numbers.child(len(b.rareRows) * rareNumbers)
+	data := unsafe.Slice((*uint64)(mapping.VectorGetData(vector)), len(b.rareRows)*rareNumbers)
+	for i := range b.rareRows {
+		r, at := &b.rareRows[i], i*rareNumbers
+		b.numbers.set(r.row, at, rareNumbers)
+		copy(data[at:], r.v[:])
+		for k := range rareNumbers {
+			if r.has&(1<<k) != 0 {
+				valid[(at+k)>>6] |= 1 << ((at + k) & 63)
+			}
+		}
+	}
+}
+
+func (b *block) sealTexts() {
+	if len(b.rareTexts) == 0 {
+		return
+	}
+	vector, valid := b.words.child(len(b.rareTexts) * rareTexts)
+	for i := range b.rareTexts {
+		r, at := &b.rareTexts[i], i*rareTexts
+		b.words.set(r.row, at, rareTexts)
+		for k, v := range r.v {
+			if v.n > 0 {
+				mapping.VectorAssignStringElementLen(vector, mapping.IdxT(at+k), b.arena[v.at:v.at+v.n])
+				valid[(at+k)>>6] |= 1 << ((at + k) & 63)
+			}
+		}
 	}
 }
 

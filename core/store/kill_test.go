@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -64,10 +65,11 @@ func liveUntilKilled(dir string) error {
 	if err != nil {
 		return err
 	}
-	at, passed := step(os.Getenv(killed+"_AT")), 0
+	at := step(os.Getenv(killed + "_AT"))
+	var passed atomic.Int32
 	s.onStep = func(now step) {
 		if now == at {
-			if passed++; passed == 2 {
+			if passed.Add(1) == 2 {
 				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 				select {}
 			}

@@ -55,9 +55,6 @@ func (s *Store) open() error {
 	if err != nil {
 		return fmt.Errorf("store: open %s: %w", path, err)
 	}
-	if err := s.recover(context.Background()); err != nil {
-		return errors.Join(fmt.Errorf("store: %w", err), s.Close())
-	}
 	return nil
 }
 
@@ -117,14 +114,32 @@ func (s *Store) openFile(path string) (err error) {
 	if err := s.migrate(); err != nil {
 		return errors.Join(err, s.db.Close())
 	}
-	db, err := sameInstance(path, options)
-	if err == nil {
-		s.app, err = newAppender(db)
+	for i := range s.writers {
+		db, err := sameInstance(path, options)
+		if err != nil {
+			return errors.Join(err, s.closeFile())
+		}
+		app, err := newAppender(db)
+		if err != nil {
+			return errors.Join(err, s.closeFile())
+		}
+		s.writers[i] = &writer{s: s, number: i, app: app, flush: make(chan chan error)}
 	}
-	if err != nil {
-		return errors.Join(err, s.db.Close())
+	if err := s.recover(context.Background()); err != nil {
+		return errors.Join(err, s.closeFile())
 	}
 	return nil
+}
+
+func (s *Store) closeFile() error {
+	var errs []error
+	for i, w := range s.writers {
+		if w != nil {
+			errs = append(errs, w.app.close())
+		}
+		s.writers[i] = nil
+	}
+	return errors.Join(append(errs, s.db.Close())...)
 }
 
 // sameInstance is this process' open database, for the interfaces that database/sql does not have. The options must be
@@ -161,7 +176,7 @@ func (s *Store) migrate() error {
 	for ; version < schemaVersion; version++ {
 		steps := migrations[version]
 		if version == 0 {
-			steps += createTable("hot") + ";"
+			steps += createHot()
 		}
 		err := s.change(context.Background(), func(tx *sql.Tx) error {
 			if _, err := tx.Exec(steps); err != nil {

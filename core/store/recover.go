@@ -15,11 +15,10 @@ import (
 // know is a leftover of an interrupted sealing (its rows are still hot) or is taken over, and a file that is gone or
 // was changed is no longer asked.
 func (s *Store) recover(ctx context.Context) error {
-	var newest uint64
-	if err := s.db.QueryRowContext(ctx, "SELECT coalesce(max(batch), 0)::UBIGINT FROM hot").Scan(&newest); err != nil {
+	// New batches come after those that are hot from before, or these would wait with their sealing.
+	if err := s.db.QueryRowContext(ctx, "SELECT coalesce(max(batch), 0)::UBIGINT FROM hot_rows").Scan(&s.batches.last); err != nil {
 		return err
 	}
-	s.batch.Store(newest) // or what is hot from before would wait with its sealing
 	onDisk := map[string]int64{}
 	for _, dir := range []string{archiveDir, seenDir} {
 		err := filepath.WalkDir(filepath.Join(s.dir, dir), func(path string, d fs.DirEntry, err error) error {

@@ -1,18 +1,21 @@
 package store
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/duckdb/duckdb-go/v2/mapping"
 )
 
-// column is one column of the table of events: the one description that the DDL, the columnar writer and the archive
-// are made from. Its place in columns is its place in the table.
+// column is one column of the events: the one description that the DDL, the columnar writer and the archive are made
+// from. Each column costs its share of every row that is taken, so in the hot table those that few rows have stand in
+// two lists; the view hot shows them as columns again.
 type column struct {
 	name string
 	typ  mapping.Type
 	null bool
-	slot func(*block) any // where a block keeps it: *vec[uint64], *vec[uint32] ... or *texts
+	slot func(*block) any // where a block keeps it: *vec[uint64], *vec[uint32] ... or *texts; nil in the hot table's lists
+	rare int              // its place in the list of rare numbers or texts, from 1; 0 for a column of its own
 }
 
 const (
@@ -24,65 +27,85 @@ const (
 	typeText = mapping.TypeVarchar
 )
 
+// Places in the list of rare numbers.
+const (
+	rareRevPackets = 1 + iota
+	rareRevBytes
+	rareRevFlags
+	rareNATSrcHi
+	rareNATSrcLo
+	rareNATDstHi
+	rareNATDstLo
+	rareNATSrcPort
+	rareNATDstPort
+	rareNATEvent
+	rareICMP
+	rareNumbers = iota
+)
+
+// Places in the list of rare texts.
+const (
+	rareRule = 1 + iota
+	rareSession
+	rareLists
+	rareDetail
+	rareTexts = iota
+)
+
 // Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d, in two halves: Parquet would keep 128-bit integers as floating point.
 // Names, codes and units are those of event.Event; lasted is the time from its begin to its end in microseconds, icmp
 // is type<<8|code, lists are the names of the lists that named an end, one a line, detail is a JSON object of texts.
 var columns = [...]column{
-	{"time", typeTime, false, func(b *block) any { return &b.time }},
-	{"lasted", typeU64, false, func(b *block) any { return &b.lasted }},
-	{"kind", typeU8, false, func(b *block) any { return &b.kind }},
-	{"action", typeU8, false, func(b *block) any { return &b.action }},
-	{"own", typeU8, false, func(b *block) any { return &b.own }},
-	{"proto", typeU8, false, func(b *block) any { return &b.proto }},
-	{"tcp_flags", typeU8, false, func(b *block) any { return &b.flags }},
-	{"icmp", typeU16, true, func(b *block) any { return &b.icmp }},
-	{"src_hi", typeU64, true, func(b *block) any { return &b.src.hi }},
-	{"src_lo", typeU64, true, func(b *block) any { return &b.src.lo }},
-	{"dst_hi", typeU64, true, func(b *block) any { return &b.dst.hi }},
-	{"dst_lo", typeU64, true, func(b *block) any { return &b.dst.lo }},
-	{"sport", typeU16, false, func(b *block) any { return &b.sport }},
-	{"dport", typeU16, false, func(b *block) any { return &b.dport }},
-	{"packets", typeU64, false, func(b *block) any { return &b.packets }},
-	{"bytes", typeU64, false, func(b *block) any { return &b.bytes }},
-	{"sampling", typeU32, false, func(b *block) any { return &b.sampling }},
-	{"rev_packets", typeU64, true, func(b *block) any { return &b.revPackets }},
-	{"rev_bytes", typeU64, true, func(b *block) any { return &b.revBytes }},
-	{"rev_tcp_flags", typeU8, true, func(b *block) any { return &b.revFlags }},
-	{"nat_src_hi", typeU64, true, func(b *block) any { return &b.natSrc.hi }},
-	{"nat_src_lo", typeU64, true, func(b *block) any { return &b.natSrc.lo }},
-	{"nat_dst_hi", typeU64, true, func(b *block) any { return &b.natDst.hi }},
-	{"nat_dst_lo", typeU64, true, func(b *block) any { return &b.natDst.lo }},
-	{"nat_sport", typeU16, true, func(b *block) any { return &b.natSport }},
-	{"nat_dport", typeU16, true, func(b *block) any { return &b.natDport }},
-	{"nat_event", typeU8, true, func(b *block) any { return &b.natEvent }},
-	{"count", typeU32, false, func(b *block) any { return &b.count }},
-	{"in_index", typeU32, false, func(b *block) any { return &b.inIndex }},
-	{"out_index", typeU32, false, func(b *block) any { return &b.outIndex }},
-	{"domain", typeU32, false, func(b *block) any { return &b.domain }},
-	{"asn", typeU32, false, func(b *block) any { return &b.asn }},
-	{"source", typeText, true, func(b *block) any { return &b.texts[textSource] }},
-	{"exporter", typeText, true, func(b *block) any { return &b.texts[textExporter] }},
-	{"in_if", typeText, true, func(b *block) any { return &b.texts[textInIf] }},
-	{"out_if", typeText, true, func(b *block) any { return &b.texts[textOutIf] }},
-	{"country", typeText, true, func(b *block) any { return &b.texts[textCountry] }},
-	{"rule", typeText, true, func(b *block) any { return &b.texts[textRule] }},
-	{"session", typeText, true, func(b *block) any { return &b.texts[textSession] }},
-	{"lists", typeText, true, func(b *block) any { return &b.texts[textLists] }},
-	{"detail", typeText, true, func(b *block) any { return &b.texts[textDetail] }},
-	{"batch", typeU64, false, func(b *block) any { return &b.batch }}, // hot rows only: in which flush they came
+	{"time", typeTime, false, func(b *block) any { return &b.time }, 0},
+	{"lasted", typeU64, false, func(b *block) any { return &b.lasted }, 0},
+	{"kind", typeU8, false, func(b *block) any { return &b.kind }, 0},
+	{"action", typeU8, false, func(b *block) any { return &b.action }, 0},
+	{"own", typeU8, false, func(b *block) any { return &b.own }, 0},
+	{"proto", typeU8, false, func(b *block) any { return &b.proto }, 0},
+	{"tcp_flags", typeU8, false, func(b *block) any { return &b.flags }, 0},
+	{"icmp", typeU16, true, nil, rareICMP},
+	{"src_hi", typeU64, true, func(b *block) any { return &b.src.hi }, 0},
+	{"src_lo", typeU64, true, func(b *block) any { return &b.src.lo }, 0},
+	{"dst_hi", typeU64, true, func(b *block) any { return &b.dst.hi }, 0},
+	{"dst_lo", typeU64, true, func(b *block) any { return &b.dst.lo }, 0},
+	{"sport", typeU16, false, func(b *block) any { return &b.sport }, 0},
+	{"dport", typeU16, false, func(b *block) any { return &b.dport }, 0},
+	{"packets", typeU64, false, func(b *block) any { return &b.packets }, 0},
+	{"bytes", typeU64, false, func(b *block) any { return &b.bytes }, 0},
+	{"sampling", typeU32, false, func(b *block) any { return &b.sampling }, 0},
+	{"rev_packets", typeU64, true, nil, rareRevPackets},
+	{"rev_bytes", typeU64, true, nil, rareRevBytes},
+	{"rev_tcp_flags", typeU8, true, nil, rareRevFlags},
+	{"nat_src_hi", typeU64, true, nil, rareNATSrcHi},
+	{"nat_src_lo", typeU64, true, nil, rareNATSrcLo},
+	{"nat_dst_hi", typeU64, true, nil, rareNATDstHi},
+	{"nat_dst_lo", typeU64, true, nil, rareNATDstLo},
+	{"nat_sport", typeU16, true, nil, rareNATSrcPort},
+	{"nat_dport", typeU16, true, nil, rareNATDstPort},
+	{"nat_event", typeU8, true, nil, rareNATEvent},
+	{"count", typeU32, false, func(b *block) any { return &b.count }, 0},
+	{"in_index", typeU32, false, func(b *block) any { return &b.inIndex }, 0},
+	{"out_index", typeU32, false, func(b *block) any { return &b.outIndex }, 0},
+	{"domain", typeU32, false, func(b *block) any { return &b.domain }, 0},
+	{"asn", typeU32, false, func(b *block) any { return &b.asn }, 0},
+	{"source", typeText, true, func(b *block) any { return &b.texts[textSource] }, 0},
+	{"exporter", typeText, true, func(b *block) any { return &b.texts[textExporter] }, 0},
+	{"in_if", typeText, true, func(b *block) any { return &b.texts[textInIf] }, 0},
+	{"out_if", typeText, true, func(b *block) any { return &b.texts[textOutIf] }, 0},
+	{"country", typeText, true, func(b *block) any { return &b.texts[textCountry] }, 0},
+	{"rule", typeText, true, nil, rareRule},
+	{"session", typeText, true, nil, rareSession},
+	{"lists", typeText, true, nil, rareLists},
+	{"detail", typeText, true, nil, rareDetail},
 }
 
-// Text columns, as indexes of block.texts.
+// Text columns of their own, as indexes of block.texts.
 const (
 	textSource = iota
 	textExporter
 	textInIf
 	textOutIf
 	textCountry
-	textRule
-	textSession
-	textLists
-	textDetail
 	textColumns
 )
 
@@ -90,30 +113,43 @@ var typeNames = map[mapping.Type]string{
 	typeTime: "TIMESTAMP", typeU64: "UBIGINT", typeU32: "UINTEGER", typeU16: "USMALLINT", typeU8: "UTINYINT", typeText: "VARCHAR",
 }
 
-// createTable is the DDL of the table of events.
-func createTable(name string) string {
-	var b strings.Builder
-	b.WriteString("CREATE TABLE " + name + " (")
-	for i, c := range columns {
-		if i > 0 {
-			b.WriteString(", ")
+// The hot table has the columns that are not rare in their order, then the two lists, then the number of the flush.
+const (
+	numbersList = "rare_numbers"
+	textsList   = "rare_texts"
+)
+
+// createHot is the DDL of the table of new events and of the view that shows its columns as the archive has them.
+func createHot() string {
+	var table, view strings.Builder
+	table.WriteString("CREATE TABLE hot_rows (")
+	view.WriteString("CREATE VIEW hot AS SELECT ")
+	for _, c := range columns {
+		switch {
+		case c.rare == 0:
+			table.WriteString(c.name + " " + typeNames[c.typ])
+			if !c.null {
+				table.WriteString(" NOT NULL")
+			}
+			table.WriteString(", ")
+			view.WriteString(c.name)
+		case c.typ == typeText:
+			fmt.Fprintf(&view, "%s[%d] AS %s", textsList, c.rare, c.name)
+		default:
+			fmt.Fprintf(&view, "%s[%d]::%s AS %s", numbersList, c.rare, typeNames[c.typ], c.name)
 		}
-		b.WriteString(c.name + " " + typeNames[c.typ])
-		if !c.null {
-			b.WriteString(" NOT NULL")
-		}
+		view.WriteString(", ")
 	}
-	b.WriteString(")")
-	return b.String()
+	table.WriteString(numbersList + " UBIGINT[], " + textsList + " VARCHAR[], batch UBIGINT NOT NULL);\n")
+	view.WriteString("batch FROM hot_rows;\n")
+	return table.String() + view.String()
 }
 
 // archived are the columns of the archive: all but the batch.
 func archived() string {
 	names := make([]string, 0, len(columns))
 	for _, c := range columns {
-		if c.name != "batch" {
-			names = append(names, c.name)
-		}
+		names = append(names, c.name)
 	}
 	return strings.Join(names, ", ")
 }

@@ -74,7 +74,7 @@ func (s *Store) seal(ctx context.Context, before time.Time, most int) error {
 	s.sealing.Lock()
 	defer s.sealing.Unlock()
 	began := time.Now()
-	batch := s.batch.Load()
+	batch := s.batches.complete()
 	hours, err := s.hotHours(ctx, batch)
 	if err != nil {
 		return err
@@ -101,7 +101,7 @@ func (s *Store) seal(ctx context.Context, before time.Time, most int) error {
 }
 
 func (s *Store) hotHours(ctx context.Context, batch uint64) ([]hotHour, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT kind, epoch_us(time) // ? AS hour, count(*)::UBIGINT FROM hot
+	rows, err := s.db.QueryContext(ctx, `SELECT kind, epoch_us(time) // ? AS hour, count(*)::UBIGINT FROM hot_rows
 		WHERE batch <= ? GROUP BY kind, hour ORDER BY hour, kind`, hourMicros, batch)
 	if err != nil {
 		return nil, err
@@ -143,7 +143,7 @@ func (s *Store) sealHour(ctx context.Context, h hotHour, batch uint64) error {
 		if err := s.note(tx, "hot WHERE "+where, p, seen, seenSize); err != nil {
 			return err
 		}
-		_, err := tx.Exec("DELETE FROM hot WHERE " + where)
+		_, err := tx.Exec("DELETE FROM hot_rows WHERE " + where)
 		s.reached(stepNoted)
 		return err
 	})

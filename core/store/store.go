@@ -6,7 +6,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -70,7 +69,7 @@ func knownKind(key, name string) error {
 // The rhythm of the store.
 const (
 	flushEvery = 250 * time.Millisecond
-	flushRows  = 100_000
+	flushRows  = 245_760
 	sealEvery  = time.Minute
 	lateness   = 10 * time.Minute // an hour is over so long after its end
 	blockBytes = 480 << 10        // what a block takes, for the size of the ring
@@ -78,22 +77,21 @@ const (
 
 // Store is an open store. Put may be called by many; the questions of query.Reader too.
 type Store struct {
-	cfg Config
-	dir string
-	log *slog.Logger
-	now func() time.Time
-	db  *sql.DB
-	app *appender
+	cfg     Config
+	dir     string
+	log     *slog.Logger
+	now     func() time.Time
+	db      *sql.DB
+	writers [writers]*writer
 
-	mu     sync.Mutex
-	filled *block   // the one that Put fills
-	spare  []*block // empty ones
-	made   int
-	most   int
-	full   chan *block
-	flush  chan chan error
+	mu      sync.Mutex
+	filled  *block   // the one that Put fills
+	spare   []*block // empty ones
+	made    int
+	most    int
+	full    chan *block
+	batches batches
 
-	batch    atomic.Uint64 // the newest batch that is on disk
 	paused   atomic.Pointer[string]
 	taken    atomic.Uint64 // by Put
 	lost     atomic.Uint64 // not stored: the ring was full, or the disk refused them
@@ -149,7 +147,7 @@ func Open(cfg Config, dir string, log *slog.Logger) (*Store, error) {
 		}
 	}
 	began := time.Now()
-	s := &Store{cfg: cfg, dir: dir, log: log, now: time.Now, ran: func() time.Duration { return time.Since(began) }, flush: make(chan chan error)}
+	s := &Store{cfg: cfg, dir: dir, log: log, now: time.Now, ran: func() time.Duration { return time.Since(began) }}
 	s.most = max(int(cfg.Ring/blockBytes), 4)
 	s.full = make(chan *block, s.most)
 	if err := s.open(); err != nil {
@@ -219,92 +217,6 @@ func (s *Store) rotate() {
 	}
 }
 
-// Run writes what Put took, seals and forgets, until ctx ends; then everything taken so far is written.
-func (s *Store) Run(ctx context.Context) error {
-	var wait sync.WaitGroup
-	wait.Go(func() { s.keep(ctx) })
-	defer wait.Wait()
-	tick := time.NewTicker(flushEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case b := <-s.full:
-			s.write(b)
-		case <-tick.C:
-			s.drain()
-		case done := <-s.flush:
-			done <- s.drain()
-		case <-ctx.Done():
-			return s.drain()
-		}
-	}
-}
-
-// Flush waits until everything that Put took before is on disk. Run must be running.
-func (s *Store) Flush(ctx context.Context) error {
-	done := make(chan error, 1)
-	select {
-	case s.flush <- done:
-		return <-done
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// drain writes all that waits and flushes.
-func (s *Store) drain() error {
-	s.rotate()
-	for {
-		select {
-		case b := <-s.full:
-			s.write(b)
-			continue
-		default:
-		}
-		break
-	}
-	return s.sync()
-}
-
-// write appends a block; a full batch is flushed.
-func (s *Store) write(b *block) {
-	n := uint64(b.n)
-	err := s.app.append(b, s.batch.Load()+1)
-	s.giveBack(b)
-	if err != nil {
-		s.lose(n+s.app.pending, err)
-	} else if s.app.pending >= flushRows {
-		s.sync()
-	}
-}
-
-// sync makes what was appended durable.
-func (s *Store) sync() error {
-	n := s.app.pending
-	if n == 0 {
-		return nil
-	}
-	s.reached(stepAppended)
-	if err := s.app.flush(); err != nil {
-		s.lose(n, err)
-		return err
-	}
-	s.reached(stepFlushed)
-	s.batch.Add(1)
-	s.stored.Add(n)
-	s.flushed.Store(s.now().UnixNano())
-	return nil
-}
-
-// lose counts events that the disk refused, and begins anew.
-func (s *Store) lose(n uint64, err error) {
-	s.lost.Add(n)
-	s.log.Error("events are not stored; warnings go on", "events", n, "error", err)
-	if err := s.app.renew(); err != nil {
-		s.log.Error("the store cannot be written", "error", err)
-	}
-}
-
 // Close writes nothing more; Run must have ended.
 func (s *Store) Close() error {
 	s.mu.Lock()
@@ -317,7 +229,7 @@ func (s *Store) Close() error {
 	}
 	s.spare = nil
 	s.mu.Unlock()
-	return errors.Join(s.app.close(), s.db.Close())
+	return s.closeFile()
 }
 
 // Figures tells what came in, what is kept and what is missing.

@@ -165,7 +165,7 @@ func BenchmarkPut(b *testing.B) {
 	i := 0
 	for b.Loop() {
 		s.Put(&events[i%len(events)])
-		if i++; i%200_000 == 0 {
+		if i++; i%491_520 == 0 {
 			if err := s.Flush(b.Context()); err != nil {
 				b.Fatal(err)
 			}
