@@ -55,11 +55,11 @@ func spoil(t *testing.T, path string) {
 // rest is answered.
 func TestSpoiledPart(t *testing.T) {
 	dir := t.TempDir()
-	s, stop := sealedStore(t, DefaultConfig(), dir)
+	_, stop := sealedStore(t, DefaultConfig(), dir)
 	stop()
 	files := partFiles(t, dir)
 	spoil(t, files[1])
-	s, _ = openStore(t, DefaultConfig(), dir)
+	s, _ := openStore(t, DefaultConfig(), dir)
 	put(t, s, 500, noon.Add(-time.Minute), time.Minute, 2)
 	g, err := s.Top(t.Context(), query.Box{}, query.TopBy{Fields: []query.Field{query.FieldSrc}, N: 10})
 	if err != nil {
