@@ -61,6 +61,8 @@ func swallow(c net.Conn) {
 		case word == "DATA":
 			data = true
 			fmt.Fprint(c, "354 go on\r\n")
+		case word == "EHLO":
+			fmt.Fprint(c, "250-sink\r\n250 8BITMIME\r\n")
 		case word == "QUIT":
 			fmt.Fprint(c, "221 bye\r\n")
 			return

@@ -84,7 +84,7 @@ func FreePort(t testing.TB, network string) string {
 // Start starts snmpd, at first or again.
 func (m *Master) Start() {
 	m.t.Helper()
-	m.cmd = exec.Command(Program(m.t, "snmpd", "snmpd"), "-f", "-C", "-c", filepath.Join(m.Dir, "snmpd.conf"),
+	m.cmd = exec.Command(Program(m.t, "snmpd", "snmpd"), "-f", "-I", "-smux", "-C", "-c", filepath.Join(m.Dir, "snmpd.conf"),
 		"-LF", "6", filepath.Join(m.Dir, "log"), "-p", filepath.Join(m.Dir, "pid"))
 	m.cmd.Env = append(os.Environ(), "SNMP_PERSISTENT_DIR="+filepath.Join(m.Dir, "state"), "MIBS=")
 	if err := m.cmd.Start(); err != nil {
