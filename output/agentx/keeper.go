@@ -14,7 +14,7 @@ import (
 // A search that begins there goes on in the same picture, however old it is by then (up to walkLimit), and so does
 // everything that belongs to one SNMP request, which shares a transaction number. A search that begins anywhere
 // else, and every Get, has a picture that is at most as old as the configuration says. Hence each of many walks side
-// by side sees one moment only.
+// by side sees one moment only, unless two go through the same names: then the later may take the other along.
 type keeper struct {
 	every time.Duration // a picture older than this is not given to a new walk
 	make  func(context.Context) *picture
@@ -37,7 +37,6 @@ type trace struct {
 	transaction uint32 // of the request
 	picture     *picture
 	used        time.Time
-	goesOn      bool // more than one search was answered
 }
 
 const (
@@ -113,15 +112,16 @@ func (k *keeper) pictureFor(ctx context.Context, p *pdu) *picture {
 }
 
 // walk finds the walk that p goes on with. Where two of them stand at one name in different pictures, AgentX has
-// nothing to tell them apart by; then the one that came there first is likely to go on first. A single search that
-// nobody went on with counts less than a walk.
+// nothing to tell them apart by; then it is the one in the newest picture. A walk that ended there, as every walk of a
+// subtree ends at the first name after it, so holds up nobody, and no counter goes back.
 func (k *keeper) walk(p *pdu, now time.Time) *trace {
 	var found *trace
 	for i := range k.walks {
 		w := &k.walks[i]
-		switch {
-		case w.picture == nil || now.Sub(w.picture.made) > walkLimit || !begins(p, w.at):
-		case found == nil, w.goesOn && !found.goesOn, w.goesOn == found.goesOn && w.used.Before(found.used):
+		if w.picture == nil || now.Sub(w.picture.made) > walkLimit || !begins(p, w.at) {
+			continue
+		}
+		if found == nil || w.picture.serial > found.picture.serial {
 			found = w
 		}
 	}
@@ -145,7 +145,6 @@ func (k *keeper) answered(p *pdu, from *picture, vars []variable) {
 	}
 	t := trace{at: vars[at].name, picture: from, used: now}
 	if w := k.walk(p, now); w != nil && w.picture == from {
-		t.goesOn = true
 		*w = t
 		return
 	}

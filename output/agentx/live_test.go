@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -270,4 +271,56 @@ func TestPolling(t *testing.T) {
 		first := m.Must(tool, ownOID+".1.2.4.0")
 		snmpdtest.WaitFor(t, tool+" of a new moment", 5*time.Second, func() bool { return m.Must(tool, ownOID+".1.2.4.0") != first })
 	}
+}
+
+// TestWalkAfterWalk wants that a walk does not go on in the picture of one that ended where it passes: that of a
+// neighbouring subtree, or one over the border of two registered subtrees.
+func TestWalkAfterWalk(t *testing.T) {
+	m := snmpdtest.Start(t, false)
+	var moment atomic.Uint64
+	r := runAgent(t, m.Socket, Deps{Amavis: &changingAmavis{&moment}}, func(c *Config) { c.Every /= 40 })
+	r.serving(t)
+	last := func(tool string, args ...string) string {
+		all := lines(m.Must(tool, args...))
+		_, v, _ := strings.Cut(all[len(all)-1], ": ")
+		return v
+	}
+	for _, c := range []struct{ tool, first, second string }{
+		{"snmpwalk", amavisOID + ".1.12", amavisOID + ".1.13"},
+		{"snmpwalk", amavisOID + ".1", amavisOID + ".2"},
+		{"snmpbulkwalk", amavisOID + ".2", amavisOID + ".2"},
+		{"snmpbulkwalk", amavisOID + ".1", amavisOID + ".2"},
+		{"snmpbulkwalk", amavisOID + ".1.26", amavisOID + ".2"},
+	} {
+		for range 2 {
+			before := last(c.tool, c.first)
+			snmpdtest.WaitFor(t, "a new moment", 5*time.Second, func() bool {
+				return last("snmpget", amavisOID+".1.12.1.0") != before
+			})
+			if after := last(c.tool, c.second); after == before {
+				t.Errorf("%s %s after %s ends in moment %s again", c.tool, c.second, c.first, after)
+			}
+		}
+	}
+	// Over the border, where the second subtree is asked for in the same request as the end of the first.
+	for range 3 {
+		all := lines(m.Must("snmpbulkwalk", "-Cr50", amavisOID))
+		_, first, _ := strings.Cut(all[10], ": ")
+		_, behind, _ := strings.Cut(all[len(all)-1], ": ")
+		if a, b := number32(t, first), number32(t, behind); b < a {
+			t.Errorf("a walk begins in moment %d and ends in moment %d", a, b)
+		}
+		snmpdtest.WaitFor(t, "a new moment", 5*time.Second, func() bool {
+			return last("snmpget", amavisOID+".1.12.1.0") != behind
+		})
+	}
+}
+
+func number32(t *testing.T, s string) int {
+	t.Helper()
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
