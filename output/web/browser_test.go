@@ -198,7 +198,7 @@ func (b *tab) settle() {
 func (b *tab) until(expression string) {
 	b.t.Helper()
 	if !eval[bool](b, `new Promise((done) => { const end = Date.now() + 10000; const look = () => { let v = false; try { v = !!(`+expression+`) } catch {} ; if (v || Date.now() > end) done(v); else setTimeout(look, 30) }; look() })`) {
-		b.t.Fatalf("this never became true: %s\nat %s\n%s", expression, eval[string](b, `location.href`), b.faults())
+		b.t.Fatalf("this never became true: %s\nat %s\n%s\n%s", expression, eval[string](b, `location.href`), b.faults(), eval[string](b, `document.body.innerText.slice(0, 2000)`))
 	}
 }
 

@@ -12,6 +12,11 @@ var shownPages = []struct {
 }{
 	{"overview", "/", `document.querySelectorAll('.tile').length === 6 && document.querySelectorAll('svg rect').length > 50`, 160e3},
 	{"health", "/health", `document.body.innerText.includes('new-core')`, 120e3},
+	{"warnings", "/warnings?from=-7d", `document.querySelectorAll('tbody tr').length > 3`, 160e3},
+	{"warnings-lists", "/warnings?from=-7d&group=list", `document.querySelectorAll('tbody tr').length > 1`, 160e3},
+	{"flows", "/flows?from=-1d", `document.querySelectorAll('tbody tr').length > 10 && document.querySelectorAll('svg rect').length > 20`, 160e3},
+	{"flows-groups", "/flows?from=-1d&by=src,dport", `document.querySelectorAll('tbody tr').length > 5`, 160e3},
+	{"flows-sankey", "/flows?from=-1d&view=sankey", `document.querySelectorAll('svg path').length > 5`, 160e3},
 	{"address", "/address/203.0.113.94?from=-7d", `document.body.innerText.includes('QakBot')`, 160e3},
 }
 

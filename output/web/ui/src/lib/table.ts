@@ -9,7 +9,7 @@ export interface Column<R> {
   value: (r: R) => string | number
   text?: (r: R) => string // what is shown, the value where it is left out
   href?: (r: R) => string
-  cell?: Snippet<[R]> // instead of text
+  cell?: Snippet<[R, string]> // instead of text; it gets the row and the key
   bar?: (r: R) => number // 0 to 1, drawn under the number
   fixed?: boolean // not sorted by
 }
