@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -17,9 +16,7 @@ import (
 )
 
 func main() {
-	// One walk at a time is little work for one core, and the least of memory counts here.
-	runtime.GOMAXPROCS(1)
-	debug.SetGCPercent(25)
+	debug.SetGCPercent(25) // the least of memory counts here, and there is little garbage
 	os.Exit(run(os.Args[1:]))
 }
 

@@ -191,7 +191,11 @@ func (a *Agent) once(ctx context.Context) (established bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	s := newSession(a, conn)
+	l, err := newLine(conn, tick)
+	if err != nil {
+		return false, err
+	}
+	s := newSession(a, l)
 	err = s.run(ctx)
 	return s.established, err
 }

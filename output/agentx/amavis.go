@@ -27,12 +27,13 @@ type AmavisValue struct {
 	Text  string
 }
 
-// amavisObject is one object of AMAVIS-MIB. Its only instance ends in 0.
+// amavisObject is one object of AMAVIS-MIB.
 type amavisObject struct {
-	at   oid    // below the root of amavis
-	typ  string // C32, C64, G32, INT, TIM, STR or OID
-	name string // in snmp.db
-	mib  string // in AMAVIS-MIB
+	at       oid    // below the root of amavis
+	instance oid    // its only one, with the root before it and 0 behind
+	typ      string // C32, C64, G32, INT, TIM, STR or OID
+	name     string // in snmp.db
+	mib      string // in AMAVIS-MIB
 }
 
 //go:embed amavis.txt
@@ -61,6 +62,7 @@ func amavisObjects() ([]amavisObject, error) {
 			return nil, fmt.Errorf("amavis.txt: %q is not: where, type, name, name in the MIB", line)
 		}
 		o := amavisObject{at: at[2:], typ: f[1], name: f[2], mib: strings.ToLower(f[2][:1]) + f[2][1:]}
+		o.instance = amavisRoot().plus(o.at...).plus(0)
 		if len(f) == 4 {
 			o.mib = f[3]
 		}
@@ -69,11 +71,9 @@ func amavisObjects() ([]amavisObject, error) {
 	return out, nil
 }
 
-// amavisVariables makes the variables of all objects. What amavis has not stored is zero or empty, as it counts by
+// amavisVariables adds the variables of all objects to out. What amavis has not stored is zero or empty, as it counts by
 // storing; what is not known is left out. queues are figures by the name of a queue.
-func amavisVariables(objects []amavisObject, values AmavisValues, queues map[string]*event.Figure) []variable {
-	root := amavisRoot()
-	out := make([]variable, 0, len(objects))
+func amavisVariables(out []variable, objects []amavisObject, values AmavisValues, queues map[string]*event.Figure) []variable {
 	for i := range objects {
 		o := &objects[i]
 		var v AmavisValue
@@ -91,7 +91,7 @@ func amavisVariables(objects []amavisObject, values AmavisValues, queues map[str
 				continue
 			}
 		}
-		out = append(out, variable{root.plus(o.at...).plus(0), o.value(v)})
+		out = append(out, variable{o.instance, o.value(v)})
 	}
 	return out
 }

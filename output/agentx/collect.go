@@ -92,13 +92,13 @@ func (c *collector) picture(ctx context.Context) *picture {
 		1: {typ: typeTimeTicks, number: uint64(uint32(now.Sub(c.started) / (10 * time.Millisecond)))},
 		2: {typ: typeCounter64, number: uint64(c.serial)},
 		5: number(typeGauge32, failed),
-	})
+	}, len(c.names))
 	if c.amavis != nil {
 		values := c.values
 		if now.Sub(c.read) > maxAmavisAge {
 			values = nil
 		}
-		vars = append(vars, amavisVariables(c.names, values, queueFigures(figures))...)
+		vars = amavisVariables(vars, c.names, values, queueFigures(figures))
 	}
 	return newPicture(now, c.serial, c.roots, c.objects, vars)
 }

@@ -46,14 +46,15 @@ func ownObjects(root oid) []oid {
 	return out
 }
 
-// ownVariables makes the variables of figures. self are the values of the group vardeAgent that are not about
-// the figures, by their arcs.
-func ownVariables(root oid, figures []event.Figure, self map[uint32]value) []variable {
+// ownVariables makes the variables of figures, in a slice with room for more others. self are the values of the group
+// vardeAgent that are not about the figures, by their arcs.
+func ownVariables(root oid, figures []event.Figure, self map[uint32]value, more int) []variable {
 	o := own{root: root.plus(1), byName: map[string][]*event.Figure{}}
 	if len(figures) > maxFigures {
 		o.leftOut = len(figures) - maxFigures
 		figures = figures[:maxFigures]
 	}
+	o.vars = make([]variable, 0, more+len(ownObjects(root))+(1+len(figureTable().columns))*len(figures)) // about as many as come
 	for i := range figures {
 		f := &figures[i]
 		o.byName[f.Name] = append(o.byName[f.Name], f)
@@ -203,6 +204,7 @@ func (o *own) all(figures []event.Figure) int {
 	sorted = slices.CompactFunc(sorted, func(a, b keyed) bool { return a.key == b.key })
 	taken := make(map[uint32]bool, len(sorted))
 	t := figureTable()
+	names := make([]uint32, 0, len(sorted)*len(t.columns)*(len(o.root)+4)) // of all cells: each alone would cost as much again
 	for _, k := range sorted {
 		ix := place(k.key, taken)
 		cells := []value{
@@ -215,7 +217,9 @@ func (o *own) all(figures []event.Figure) int {
 			if c.name == "Count" && k.f.Kind != event.Counter || c.name == "Whole" && (k.f.Kind != event.Gauge || k.f.Value < 0) {
 				continue
 			}
-			o.vars = append(o.vars, variable{o.root.plus(t.arc, 1, c.arc, ix), cells[i]})
+			from := len(names)
+			names = append(append(names, o.root...), t.arc, 1, c.arc, ix)
+			o.vars = append(o.vars, variable{names[from:len(names):len(names)], cells[i]})
 		}
 	}
 	return len(sorted)

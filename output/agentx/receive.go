@@ -4,16 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 )
 
 // receiver puts PDUs together of what arrives on a connection. What came of a PDU stays when a wait for the rest ends
 // early. Its buffers are used again.
 type receiver struct {
-	conn     net.Conn
-	buf      []byte
-	from, to int // what of buf is not decoded yet
-	pdu      pdu // the last that was decoded, valid until the next
+	from       io.Reader
+	buf        []byte
+	start, end int // what of buf is not decoded yet
+	pdu        pdu // the last that was decoded, valid until the next
 }
 
 // leastBuffer holds most requests: even snmpbulkwalk sends a hundred bytes or two at a time.
@@ -24,19 +23,19 @@ const leastBuffer = 4 << 10
 func (r *receiver) next() (bad bool, err error) {
 	need := headerSize
 	for {
-		if have := r.buf[r.from:r.to]; len(have) >= need {
+		if have := r.buf[r.start:r.end]; len(have) >= need {
 			payload, err := decodeHeader(&r.pdu, have)
 			if err != nil {
 				return true, fmt.Errorf("the SNMP agent sent what is no AgentX: %w", err)
 			}
 			if need = headerSize + payload; len(have) >= need {
-				r.from += need
+				r.start += need
 				return decodePayload(&r.pdu, have[headerSize:need]) != nil, nil
 			}
 		}
 		r.room(need)
-		n, err := r.conn.Read(r.buf[r.to:])
-		if r.to += n; n > 0 {
+		n, err := r.from.Read(r.buf[r.end:])
+		if r.end += n; n > 0 {
 			continue
 		}
 		if errors.Is(err, io.EOF) {
@@ -52,6 +51,6 @@ func (r *receiver) room(need int) {
 	if need > len(to) || need <= leastBuffer && len(to) > leastBuffer {
 		to = make([]byte, max(need, leastBuffer))
 	}
-	r.to, r.from = copy(to, r.buf[r.from:r.to]), 0
+	r.end, r.start = copy(to, r.buf[r.start:r.end]), 0
 	r.buf = to
 }

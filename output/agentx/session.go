@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"time"
 )
@@ -14,7 +13,7 @@ import (
 // hundred questions one after the other and handing each to another goroutine takes longer than answering it.
 type session struct {
 	*Agent
-	conn net.Conn
+	line *line
 	in   receiver
 	enc  encoder
 	vars []variable // of the answer that is being made
@@ -46,9 +45,9 @@ const (
 // errClosed is a session that the master ended.
 var errClosed = errors.New("the SNMP agent closed the session")
 
-func newSession(a *Agent, conn net.Conn) *session {
+func newSession(a *Agent, l *line) *session {
 	return &session{
-		Agent: a, conn: conn, in: receiver{conn: conn}, pending: map[uint32]request{}, refused: map[int]time.Time{},
+		Agent: a, line: l, in: receiver{from: l}, pending: map[uint32]request{}, refused: map[int]time.Time{},
 		granted: make([]bool, len(a.collector.roots)),
 	}
 }
@@ -56,34 +55,37 @@ func newSession(a *Agent, conn net.Conn) *session {
 // run opens the session, registers all regions and answers until the session or ctx ends.
 func (s *session) run(ctx context.Context) error {
 	defer func() {
-		s.conn.Close()
+		s.line.Close()
 		s.stats.connected.Store(0)
 		s.stats.granted.Store(0)
 		s.stats.refused.Store(0)
 	}()
 	// The end of ctx ends a wait for the master at once.
-	defer context.AfterFunc(ctx, func() {
-		if err := s.conn.SetReadDeadline(time.Unix(1, 0)); err != nil {
+	stop := context.AfterFunc(ctx, func() {
+		if err := s.line.end(); err != nil {
 			s.log.Debug("wake AgentX session", "error", err)
 		}
-	})()
+	})
+	defer stop()
 	s.keeper.forget()
 	s.heard = time.Now()
-	if err := s.deadlines(); err != nil {
-		return err
-	}
 	open := s.request(pduOpen, 0)
 	if err := s.send(s.enc.open(&open, byte(time.Duration(s.cfg.Timeout)/time.Second), s.collector.root, sessionName)); err != nil {
 		return err
 	}
-	for ctx.Err() == nil {
+	for ticked := s.heard; ctx.Err() == nil; {
 		bad, err := s.in.next()
+		now := time.Now()
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			err = errors.Join(s.tick(), s.deadlines())
+			err = nil
 		case err == nil || bad:
-			s.heard = time.Now()
+			s.heard = now
 			err = s.take(ctx, &s.in.pdu, bad, err)
+		}
+		if err == nil && now.Sub(ticked) >= tick {
+			ticked = now
+			err = s.tick()
 		}
 		if err != nil && ctx.Err() == nil {
 			return err
@@ -91,12 +93,6 @@ func (s *session) run(ctx context.Context) error {
 	}
 	s.goodbye(closeShutdown)
 	return ctx.Err()
-}
-
-// deadlines lets a wait for the master end at the next tick, and a write to a master that does not read before long.
-func (s *session) deadlines() error {
-	now := time.Now()
-	return errors.Join(s.conn.SetReadDeadline(now.Add(tick)), s.conn.SetWriteDeadline(now.Add(writeTimeout)))
 }
 
 // request makes the next PDU of ours and remembers that it waits for an answer.
@@ -107,7 +103,7 @@ func (s *session) request(kind byte, region int) pdu {
 }
 
 func (s *session) send(b []byte) error {
-	_, err := s.conn.Write(b)
+	_, err := s.line.Write(b)
 	return err
 }
 
