@@ -1,6 +1,7 @@
 package event
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -105,7 +106,37 @@ func (w *Warning) AppendJSON(b []byte, now int64) []byte {
 		}
 		o.b = w.Evidence[i].appendJSON(o.b, now)
 	}
-	return append(o.b, ']', '}')
+	o.b = append(o.b, ']')
+	if w.Scan != nil {
+		o.nested("scan", w.Scan)
+	}
+	if w.Surge != nil {
+		o.nested("surge", w.Surge.wire())
+	}
+	return append(o.b, '}')
+}
+
+// wireSurge is a Surge with its times as JSON has them: stamps, and seconds.
+type wireSurge struct {
+	Meaning   string    `json:"meaning,omitempty"`
+	Sources   uint64    `json:"sources"`
+	Window    float64   `json:"window"`
+	Expected  float64   `json:"expected"`
+	Networks  uint32    `json:"networks"`
+	FirstSeen time.Time `json:"first_seen,omitzero"`
+	Curve     []uint32  `json:"curve,omitempty"`
+	CurveFrom time.Time `json:"curve_from,omitzero"`
+	CurveBin  float64   `json:"curve_bin,omitempty"`
+	Countries []Share   `json:"countries,omitempty"`
+	ASes      []Share   `json:"ases,omitempty"`
+}
+
+func (s *Surge) wire() *wireSurge {
+	return &wireSurge{
+		Meaning: s.Meaning, Sources: s.Sources, Window: s.Window.Seconds(), Expected: s.Expected, Networks: s.Networks,
+		FirstSeen: Stamp(s.FirstSeen), Curve: s.Curve, CurveFrom: Stamp(s.CurveFrom), CurveBin: s.CurveBin.Seconds(),
+		Countries: s.Countries, ASes: s.ASes,
+	}
 }
 
 func (v *Evidence) appendJSON(b []byte, now int64) []byte {
@@ -152,6 +183,14 @@ func (o *object) text(k, v string) { o.key(k); o.b = appendString(o.b, v) }
 func (o *object) optional(k, v string) {
 	if v != "" {
 		o.text(k, v)
+	}
+}
+
+// nested appends a value of ours that is too rare to be worth its own writer.
+func (o *object) nested(k string, v any) {
+	if b, err := json.Marshal(v); err == nil { // it fails for numbers that JSON has not, which no detector gives
+		o.key(k)
+		o.b = append(o.b, b...)
 	}
 }
 

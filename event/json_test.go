@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -91,6 +92,19 @@ func TestWarningJSONRoundTrip(t *testing.T) {
 				{List: "fox", Entry: netip.MustParsePrefix("2001:db8::1/128"), Port: 4444, Tags: []string{"c2", "x"}, Side: SideDst},
 				{List: "hash", Text: "d41d8cd98f00b204e9800998ecf8427f", PortMiss: true},
 			},
+		}
+		if rapid.Bool().Draw(t, "scan") {
+			w.Scan = &Scan{
+				Pattern: "diagonal", Technique: []string{"syn"}, Order: "descending", Ports: 31, Low: rapid.Uint16().Draw(t, "low"), High: 65535,
+				Tried: []uint16{65535, 60000}, Targets: 1, Sources: 1, From: []netip.Prefix{netip.MustParsePrefix("2001:db8::/64")}, Rate: 0.25, Reached: []uint16{443},
+			}
+		}
+		if rapid.Bool().Draw(t, "surge") {
+			w.Surge = &Surge{
+				Meaning: rapid.String().Draw(t, "meaning"), Sources: 312, Window: time.Hour, Expected: 0.5, Networks: 41, FirstSeen: stamps().Draw(t, "first seen"),
+				Curve: []uint32{0, 1, 400}, CurveFrom: stamps().Draw(t, "from"), CurveBin: 15 * time.Minute,
+				Countries: []Share{{"BR", 552}, {"GB", 186}}, ASes: []Share{{"AS64500", 300}},
+			}
 		}
 		line := w.AppendJSON(nil, w.Time)
 		out, err := ParseWarning(line)

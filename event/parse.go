@@ -146,6 +146,8 @@ type wireWarning struct {
 	Why        string         `json:"why"`
 	Event      wireEvent      `json:"event"`
 	Evidence   []wireEvidence `json:"evidence"`
+	Scan       *Scan          `json:"scan"`
+	Surge      *wireSurge     `json:"surge"`
 }
 
 type wireEnd struct {
@@ -185,7 +187,14 @@ func ParseWarning(b []byte) (Warning, error) {
 		Own: Endpoint(x.Own), Foreign: Endpoint(x.Foreign), Proto: x.Proto,
 		Time: Nanos(x.Time), First: Nanos(x.First), Last: Nanos(x.Last), Count: x.Count,
 		PacketsOut: x.PacketsOut, BytesOut: x.BytesOut, PacketsIn: x.PacketsIn, BytesIn: x.BytesIn, Sampling: x.Sampling,
-		ExportLag: fromSeconds(x.ExportLag), MatchLag: fromSeconds(x.MatchLag), Why: x.Why,
+		ExportLag: fromSeconds(x.ExportLag), MatchLag: fromSeconds(x.MatchLag), Why: x.Why, Scan: x.Scan,
+	}
+	if s := x.Surge; s != nil {
+		w.Surge = &Surge{
+			Meaning: s.Meaning, Sources: s.Sources, Window: fromSeconds(s.Window), Expected: s.Expected, Networks: s.Networks,
+			FirstSeen: Nanos(s.FirstSeen), Curve: s.Curve, CurveFrom: Nanos(s.CurveFrom), CurveBin: fromSeconds(s.CurveBin),
+			Countries: s.Countries, ASes: s.ASes,
+		}
 	}
 	if err := w.Event.fromWire(&x.Event); err != nil {
 		return Warning{}, err

@@ -150,6 +150,46 @@ type Warning struct {
 	Why      string // one sentence: why it is said (again), and what is not known
 	Event    Event  // a clone of the event that raised it
 	Evidence []Evidence
+	Scan     *Scan  // of the rule "scan" only; never changed once said
+	Surge    *Surge // of the rule "surge" only; likewise
+}
+
+// Scan is how far a scan reached and how it was done. First, Last, Count and Foreign stand in its Warning.
+type Scan struct {
+	Pattern   string         `json:"pattern"`             // vertical, slow vertical, diagonal, horizontal, block, distributed
+	Technique []string       `json:"technique,omitempty"` // syn, udp, connect, ping, xmas, null, fin, maimon, ack, odd flags
+	Order     string         `json:"order,omitempty"`     // ascending or descending where ports were tried in that order
+	Ports     uint32         `json:"ports"`               // distinct ports
+	Low       uint16         `json:"port_low"`            // the lowest and the highest of them
+	High      uint16         `json:"port_high"`           //
+	Tried     []uint16       `json:"tried,omitempty"`     // the first of them, in the order in which they were tried
+	Targets   uint32         `json:"targets"`             // distinct addresses of ours; an estimate above 16
+	Sources   uint32         `json:"sources"`             // distinct sources
+	From      []netip.Prefix `json:"from,omitempty"`      // the first of them; a /64 counts as one source
+	Rate      float64        `json:"rate,omitempty"`      // probes a second over the whole scan
+	Reached   []uint16       `json:"reached,omitempty"`   // ports that we serve and where the scanner was let in meanwhile
+}
+
+// Surge is a port that many new sources try. The port is in Own.Port of its Warning, the onset in First, all sources
+// since then in Count.
+type Surge struct {
+	Meaning   string        // what the port is known for, "" where nothing is
+	Sources   uint64        // new sources within Window
+	Window    time.Duration // the window in which there were far too many
+	Expected  float64       // how many there would be otherwise
+	Networks  uint32        // autonomous systems, or /16 and /32 where these are not known, that they came from
+	FirstSeen int64         // when anybody ever tried the port, nanoseconds since 1970, as far as is remembered
+	Curve     []uint32      // new sources by CurveBin, oldest first, the last bin up to now
+	CurveFrom int64         // where the first bin begins
+	CurveBin  time.Duration
+	Countries []Share // most frequent first, at most ten
+	ASes      []Share // likewise, as AS64500
+}
+
+// Share is how often one value occurred.
+type Share struct {
+	Name  string `json:"name"`
+	Count uint64 `json:"count"`
 }
 
 // Sayer is a way to warn. Say returns once the warning is delivered or with the reason why not; it may be called
