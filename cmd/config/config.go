@@ -16,6 +16,7 @@ import (
 	"varde/core/intel"
 	"varde/core/store"
 	"varde/input/flow"
+	"varde/input/follow"
 	"varde/input/mailgw"
 	"varde/output/agentx"
 	"varde/output/warn"
@@ -35,6 +36,7 @@ type Config struct {
 	Store     store.Config       `yaml:"store" doc:"How much is kept and for how long."`
 	Web       web.Config         `yaml:"web" doc:"The page and the API."`
 	Mail      mailgw.Config      `yaml:"mail" doc:"Reading the mail gateway: amavis, Postfix, rspamd, virus scanners."`
+	MailLog   follow.Config      `yaml:"mail_log" doc:"The mail log of Postfix and amavis, whose lines become events."`
 	Agentx    agentx.Config      `yaml:"agentx" doc:"All figures over SNMP."`
 	HTTP      HTTP               `yaml:"http" doc:"Metrics and health."`
 }

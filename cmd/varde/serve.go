@@ -22,8 +22,6 @@ import (
 	"varde/core/pipe"
 	"varde/event"
 	"varde/input/flow"
-	"varde/input/mailgw"
-	"varde/output/agentx"
 	"varde/output/prom"
 	"varde/output/warn"
 	"varde/output/web"
@@ -46,8 +44,7 @@ type daemon struct {
 	memory    *memory // nil where nothing is stored
 	page      *web.Server
 	dnsbl     *intel.DNSBL // nil without zones
-	mail      *mailgw.Gateway
-	agent     *agentx.Agent // nil without an SNMP agent
+	mail      mail
 }
 
 // watch wires lists, incidents and pipe; say takes the warnings.
@@ -196,10 +193,7 @@ func (d *daemon) run(ctx context.Context) error {
 	if d.dnsbl != nil {
 		group.Go(func() error { return d.dnsbl.Run(inputs) })
 	}
-	group.Go(func() error { return d.mail.Run(inputs) })
-	if d.agent != nil {
-		group.Go(func() error { return d.agent.Run(inputs) })
-	}
+	d.mail.run(inputs, group)
 	err := group.Wait()
 	d.drain()
 	stopOutputs()
@@ -240,11 +234,8 @@ func (d *daemon) parts() []web.Part {
 		{Name: "pipe", Figures: d.pipe},
 		{Name: "incidents", Figures: d.contacts},
 		{Name: "outputs", Figures: d.hub},
-		{Name: "mail", Figures: d.mail},
 	}
-	if d.agent != nil {
-		all = append(all, web.Part{Name: "snmp", Figures: d.agent})
-	}
+	all = append(all, d.mail.parts()...)
 	if d.memory != nil {
 		all = append(all, web.Part{Name: "store", Figures: d.memory})
 	}
