@@ -297,10 +297,10 @@ func asaAfter(c byte) bool {
 }
 
 func (x *asaEnd) asaPort(c *cursor) bool {
-	if c.take("/") || c.take("(") {
-		v, n := port(c.b)
+	if len(c.b) > 1 && (c.b[0] == '/' || c.b[0] == '(' && isDigit(c.b[1])) {
+		v, n := port(c.b[1:])
 		x.port = v
-		c.b = c.b[n:]
+		c.b = c.b[1+n:]
 		return n > 0
 	}
 	return true

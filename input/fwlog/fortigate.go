@@ -55,8 +55,8 @@ func (r *Reader) fortigate(l *syslog.Line) verdict {
 		r.detail("policy", f.policy)
 	}
 	action := fortigateAction(f.action)
-	if action == event.Deny && e.Packets == 0 {
-		e.Bytes = 0 // counts of a session that there was none of
+	if action == event.Deny && e.RevPackets == 0 && e.RevBytes == 0 {
+		e.HasReverse = false // there was no session whose counts these are
 	}
 	return r.finish(action, 0)
 }

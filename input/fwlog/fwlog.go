@@ -133,17 +133,17 @@ func (r *Reader) fresh(l *syslog.Line) *event.Event {
 	e.Reset()
 	e.Source = source
 	e.Time, e.Received = event.Nanos(l.Time), event.Nanos(l.Received)
-	e.Exporter = r.exporter(l)
+	e.Exporter = r.exporter(l, l.Host)
 	return e
 }
 
 // exporter is what the operator calls the sender, or what it calls itself, or its address.
-func (r *Reader) exporter(l *syslog.Line) string {
+func (r *Reader) exporter(l *syslog.Line, host []byte) string {
 	switch {
 	case l.PeerName != "":
 		return l.PeerName
-	case len(l.Host) > 0:
-		return r.texts.of(l.Host)
+	case len(host) > 0:
+		return r.texts.of(host)
 	case !l.Peer.IsValid():
 		return ""
 	case l.Peer != r.peer:

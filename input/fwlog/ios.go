@@ -91,10 +91,12 @@ func (r *Reader) iosPacket(c *cursor) (ok bool) {
 	left := cursor{c.b[:arrow]}
 	c.b = c.b[arrow+2:]
 	for w := left.word(); len(w) > 0; w = left.word() {
-		if !e.Src.IsValid() {
-			if e.Src, e.SrcPort, ok = iosEnd(w); ok {
-				continue
+		if a, p, n := iosEnd(w); n > 0 && !e.Src.IsValid() {
+			if n < len(w) {
+				return false
 			}
+			e.Src, e.SrcPort = a, p
+			continue
 		}
 		if w = bytes.Trim(w, "()*"); len(w) > 0 && !isMAC(w) {
 			e.InIf = r.texts.of(w)
@@ -108,7 +110,8 @@ func (r *Reader) iosPacket(c *cursor) (ok bool) {
 	for n < len(c.b) && c.b[n] != ' ' && c.b[n] != ',' {
 		n++
 	}
-	if e.Dst, e.DstPort, ok = iosEnd(c.b[:n]); !ok {
+	var k int
+	if e.Dst, e.DstPort, k = iosEnd(c.b[:n]); k == 0 || k < n {
 		return false
 	}
 	c.b = c.b[n:]
@@ -128,17 +131,17 @@ func (r *Reader) iosPacket(c *cursor) (ok bool) {
 	return true
 }
 
-// iosEnd reads "A(p)" or "A".
-func iosEnd(w []byte) (netip.Addr, uint16, bool) {
-	a, n := address(w)
-	if n == 0 || n == len(w) {
-		return a, 0, n > 0
-	}
-	if w[n] != '(' {
-		return netip.Addr{}, 0, false
+// iosEnd reads "A(p)" or "A" and tells how long it is.
+func iosEnd(w []byte) (a netip.Addr, p uint16, n int) {
+	a, n = address(w)
+	if n == 0 || n == len(w) || w[n] != '(' {
+		return a, 0, n
 	}
 	p, k := port(w[n+1:])
-	return a, p, k > 0 && n+1+k < len(w) && w[n+1+k] == ')'
+	if k == 0 || n+1+k >= len(w) || w[n+1+k] != ')' {
+		return a, 0, n
+	}
+	return a, p, n + k + len("()")
 }
 
 // isMAC knows 0000.5e00.5323 and 00-00-5E-00-53-23.

@@ -15,6 +15,9 @@ func (r *Reader) junos(l *syslog.Line) verdict {
 	c := cursor{l.MsgID}
 	data := cursor{l.Data}
 	if !c.take("RT_FLOW_SESSION_") {
+		if hasPrefix(c.b, "APPTRACK_") || hasPrefix(c.b, "RT_") {
+			return ignored
+		}
 		c.b = l.Text
 		if !c.past("RT_FLOW_SESSION_") {
 			return foreign
@@ -168,47 +171,98 @@ func wholeOr(b []byte, before bool) (uint64, bool) {
 	return v, ok || before
 }
 
-// junosPlain reads "session denied A/p->B/q [0xTAG] SERVICE proto(icmptype) POLICY FROM-ZONE TO-ZONE ...", in which for
-// ICMP the numbers behind the slashes are no ports. Reason and tag may be missing, so that it is read from the arrow on.
+// junosPlain reads, where brackets mean what may be missing,
+//
+//	session denied A/p->B/q [0xTAG] SERVICE PROTO(icmptype) POLICY FROM-ZONE TO-ZONE ...
+//	session created A/p->B/q [0xTAG] SERVICE a/p->b/q [0xTAG] RULES PROTO POLICY FROM-ZONE TO-ZONE ID ...
+//	session closed REASON: A/p->B/q ... PROTO POLICY FROM-ZONE TO-ZONE ID PACKETS(BYTES) PACKETS(BYTES) ...
+//
+// For ICMP the numbers behind the slashes are no ports.
 func (r *Reader) junosPlain(c *cursor) (ok bool) {
 	e := &r.ev
-	arrow := bytes.Index(c.b, []byte("->"))
-	if arrow < 0 {
+	if e.Src, e.SrcPort, e.Dst, e.DstPort, ok = c.slashes(); !ok {
 		return false
 	}
-	left := c.b[:arrow]
-	var n int
-	left = left[bytes.LastIndexByte(left, ' ')+1:]
-	if e.Src, e.SrcPort, n = endpoint(left, '/'); n == 0 || n != len(left) {
-		return false
-	}
-	c.b = c.b[arrow+2:]
-	if e.Dst, e.DstPort, n = endpoint(c.b, '/'); n == 0 {
-		return false
-	}
-	c.b = c.b[n:]
-	const most = 16 // words before the protocol; closed sessions have eight
-	for range most {
-		w := c.word()
-		p, k := number(w)
-		if k == 0 || k >= len(w) || w[k] != '(' || w[len(w)-1] != ')' {
-			if len(w) == 0 {
+	var w [junosWords][]byte
+	n := 0
+	for n < len(w) {
+		before := *c
+		word := c.word()
+		if len(word) == 0 {
+			break
+		}
+		if bytes.Contains(word, []byte("->")) {
+			if e.NATSrc, e.NATSrcPort, e.NATDst, e.NATDstPort, ok = before.slashes(); !ok {
 				return false
 			}
+		}
+		w[n] = word
+		n++
+	}
+	for i := 0; i+3 < n; i++ {
+		p, k := number(w[i])
+		if k == 0 || p > math.MaxUint8 {
 			continue
 		}
-		t, ok := whole(w[k+1:len(w)-1], math.MaxUint8)
-		if !ok || p > math.MaxUint8 {
-			return false
+		if k < len(w[i]) {
+			t, ok := bracketed(w[i][k:])
+			if !ok || t > math.MaxUint8 {
+				continue
+			}
+			if p == event.ICMP || p == event.ICMPv6 {
+				e.HasICMP, e.ICMPType = true, uint8(t)
+			}
+		} else if id, ok := whole(w[min(i+4, n-1)], math.MaxUint64); !ok || id == 0 {
+			continue // the name of a rule, which may be a number
+		} else if i+6 < n {
+			r.junosCounts(w[i+5], w[i+6])
 		}
-		e.Proto = uint8(p)
-		if e.Proto == event.ICMP || e.Proto == event.ICMPv6 {
-			e.HasICMP, e.ICMPType = true, uint8(t)
-		}
-		e.Rule = r.texts.of(c.word())
-		r.detail("src_zone", c.word())
-		r.detail("dst_zone", c.word())
+		e.Proto, e.Rule = uint8(p), r.texts.of(w[i+1])
+		r.detail("src_zone", w[i+2])
+		r.detail("dst_zone", w[i+3])
 		return true
 	}
 	return false
+}
+
+const junosWords = 24 // of a closed session the last that is needed is the 18th
+
+// junosCounts reads "6(337)" and "4(535)": packets and bytes of both directions.
+func (r *Reader) junosCounts(client, server []byte) {
+	e := &r.ev
+	p, k := number(client)
+	if b, ok := bracketed(client[k:]); k > 0 && ok {
+		e.Packets, e.Bytes = p, b
+		p, k = number(server)
+		e.RevPackets = p
+		e.RevBytes, e.HasReverse = bracketed(server[k:])
+	}
+}
+
+// bracketed reads "(8)".
+func bracketed(b []byte) (uint64, bool) {
+	if len(b) < 3 || b[0] != '(' || b[len(b)-1] != ')' {
+		return 0, false
+	}
+	return whole(b[1:len(b)-1], math.MaxUint64)
+}
+
+// slashes takes the next "A/p->B/q".
+func (c *cursor) slashes() (src netip.Addr, sport uint16, dst netip.Addr, dport uint16, ok bool) {
+	arrow := bytes.Index(c.b, []byte("->"))
+	if arrow < 0 {
+		return src, 0, dst, 0, false
+	}
+	left := c.b[:arrow]
+	left = left[bytes.LastIndexByte(left, ' ')+1:]
+	n := 0
+	if src, sport, n = endpoint(left, '/'); n == 0 || n != len(left) {
+		return src, 0, dst, 0, false
+	}
+	c.b = c.b[arrow+len("->"):]
+	if dst, dport, n = endpoint(c.b, '/'); n == 0 {
+		return src, 0, dst, 0, false
+	}
+	c.b = c.b[n:]
+	return src, sport, dst, dport, true
 }

@@ -72,6 +72,7 @@ func (r *Reader) pfirewall(l *syslog.Line) verdict {
 		return ignored
 	}
 	e := r.fresh(l)
+	e.Exporter = r.exporter(l, nil) // what stands where an envelope has the host is the action
 	var stamp [stampLength]byte
 	copy(stamp[:], f[colDate])
 	copy(stamp[len("2016-06-07 "):], f[colTime])

@@ -103,7 +103,7 @@ func (r *Reader) cefField(key, value []byte) (ok bool) {
 		v, ok = whole(value, math.MaxUint16)
 		e.DstPort = uint16(v)
 	case "UNIFIpolicyName", "UNIFIipsSignature":
-		e.Rule = r.texts.of(value)
+		e.Rule = r.texts.of(r.unescape(value))
 	case "deviceInboundInterface":
 		e.InIf = r.texts.of(value)
 	case "deviceOutboundInterface":

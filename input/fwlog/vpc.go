@@ -57,6 +57,7 @@ func (r *Reader) vpc(l *syslog.Line) verdict {
 	e.Packets, e.Bytes = v[3], v[4]
 	e.Time, e.End = int64(v[5])*int64(time.Second), int64(v[6])*int64(time.Second)
 	e.InIf = r.texts.of(network)
+	r.detail("account", account)
 	switch string(f[11]) {
 	case "ACCEPT":
 		return r.finish(event.Accept, 0)

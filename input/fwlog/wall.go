@@ -43,14 +43,16 @@ func (w *wall) begin(b []byte) bool {
 	if !ok {
 		return false
 	}
-	t := time.Date(y, time.Month(mo), d, h, m, 0, 0, w.zone)
 	const shift = time.Hour // by which clocks are put back, nearly everywhere
-	if again := t.Add(shift); again.Hour() == t.Hour() && again.Day() == t.Day() && w.last > t.Unix()+int64(time.Minute/time.Second) {
-		if w.last-t.Unix() <= 2*int64(shift/time.Second) {
-			t = again
-		}
+	t := time.Date(y, time.Month(mo), d, h, m, 0, 0, w.zone)
+	if before := t.Add(-shift); before.Hour() == h {
+		t = before
 	}
 	w.start = t.Unix()
+	back := w.last - (w.start + 59) // how far that is before the line before
+	if again := t.Add(shift); again.Hour() == h && back > 0 && back < 2*int64(shift/time.Second) {
+		w.start = again.Unix()
+	}
 	return true
 }
 
