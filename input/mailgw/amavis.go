@@ -224,7 +224,7 @@ func (a *Amavis) advise(errs []error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		text += "; is amavis running, with $enable_db = 1 and $db_home = " + a.cfg.Dir + "?"
 	}
-	return &adviceError{text, err}
+	return &adviceError{"read amavis: " + text, err}
 }
 
 // adviceError is a reason in one line that can still be asked for its cause.
@@ -233,5 +233,5 @@ type adviceError struct {
 	cause error
 }
 
-func (e *adviceError) Error() string { return "read amavis: " + e.text }
+func (e *adviceError) Error() string { return e.text }
 func (e *adviceError) Unwrap() error { return e.cause }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os/exec"
 	"path/filepath"
@@ -82,6 +83,9 @@ func (p *Postfix) Snapshot(ctx context.Context) (Queues, error) {
 	if err != nil {
 		errs = append(errs, err)
 		text := strings.ReplaceAll(errors.Join(errs...).Error(), "\n", "; ")
+		if errors.Is(errs[0], fs.ErrPermission) {
+			text += "; let varde into the group postdrop, as with adduser varde postdrop"
+		}
 		return Queues{}, &adviceError{"read queues of postfix: " + text, errors.Join(errs...)}
 	}
 	return q, nil

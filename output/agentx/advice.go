@@ -46,7 +46,7 @@ func (c *Config) SnmpdConf() []string {
 	}
 	out := []string{"master agentx"}
 	if network == "unix" {
-		out = append(out, "agentXSocket "+address, "agentXPerms 0660 0755 root "+ownGroup())
+		out = append(out, "agentXSocket "+address, "agentXPerms 0660 0755 "+servant())
 	} else {
 		out = append(out, "agentXSocket tcp:"+address)
 	}
@@ -56,13 +56,13 @@ func (c *Config) SnmpdConf() []string {
 	return append(out, "view systemonly included ."+strings.TrimPrefix(c.Root, "."))
 }
 
-// ownGroup is the group of this process; for root it is the one that the package makes.
-func ownGroup() string {
-	gid := os.Getegid()
-	if gid == 0 {
-		return "varde"
+// servant are the user and group that shall have the socket: those of this process, or, for root, those that the
+// package makes. snmpd takes no root there, but says that it cannot identify it.
+func servant() string {
+	if os.Geteuid() == 0 {
+		return "varde varde"
 	}
-	return groupName(gid)
+	return userName(os.Geteuid()) + " " + groupName(os.Getegid())
 }
 
 func who() string {
