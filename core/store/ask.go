@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 
 	"varde/event"
@@ -129,13 +130,18 @@ func (s *Store) Top(ctx context.Context, b query.Box, t query.TopBy) (out query.
 		columns = append(columns, k.columns...)
 	}
 	err = s.ask(ctx, &b, func(q *asking) error {
-		if out, err = q.groups(keys, columns, t); err != nil {
+		if out, err = q.groups(keys, columns, t); err != nil || len(out.Rows) > 0 && addsUp(t) {
 			return err
 		}
 		out.Total, err = q.total(t.Order == query.BySources)
 		return err
 	})
 	return out, err
+}
+
+// addsUp tells whether the totals of all groups are those of the box: each event is in one of them.
+func addsUp(t query.TopBy) bool {
+	return t.Order != query.BySources && !slices.Contains(t.Fields, query.FieldList)
 }
 
 // groups finds the largest groups and how many there are.
@@ -154,14 +160,21 @@ func (q *asking) groups(keys []key, columns []string, t query.TopBy) (out query.
 	from := q.from(strings.Join(named, ", ") + ", time, count, " + moved + ", sampling, src_hi, src_lo")
 	c.add("WITH g AS MATERIALIZED (SELECT " + strings.Join(names, ", ") + ", " + sums + sources + " FROM ")
 	c.add(from.sql.String(), from.args...)
-	c.add(" GROUP BY ALL) SELECT (SELECT count(*) FROM g), * FROM g ORDER BY "+orders[t.Order]+" DESC, "+strings.Join(names, " NULLS FIRST, ")+" NULLS FIRST LIMIT ?", t.N)
+	all, into := "", []any{&out.Groups}
+	var whole totals
+	if addsUp(t) {
+		all = ", (SELECT count(*) AS groups, least(sum(events), " + maxU64 + ")::UBIGINT, least(sum(packets), " + maxU64 + ")::UBIGINT, least(sum(bytes), " + maxU64 + ")::UBIGINT, min(first), max(last), bool_or(sampled) FROM g) AS whole"
+		into = append(into, whole.into()...)
+	} else {
+		all = ", (SELECT count(*) FROM g) AS whole"
+	}
+	c.add(" GROUP BY ALL) SELECT whole.*, g.* FROM g" + all + " ORDER BY "+orders[t.Order]+" DESC, "+strings.Join(names, " NULLS FIRST, ")+" NULLS FIRST LIMIT ?", t.N)
 	if t.N == 0 {
 		c = &clause{}
 		c.add("SELECT count(*) FROM (SELECT DISTINCT * FROM (SELECT "+strings.Join(names, ", ")+" FROM "+from.sql.String()+"))", from.args...)
 		return out, q.rows(c, []any{&out.Groups}, func() error { return nil })
 	}
 	values := make([]any, len(columns))
-	into := []any{&out.Groups}
 	for i := range values {
 		into = append(into, &values[i])
 	}
@@ -182,6 +195,9 @@ func (q *asking) groups(keys []key, columns []string, t query.TopBy) (out query.
 		out.Rows = append(out.Rows, g)
 		return nil
 	})
+	if addsUp(t) {
+		out.Total = whole.get()
+	}
 	return out, err
 }
 

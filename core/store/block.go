@@ -19,6 +19,9 @@ const (
 	maxText  = 256 << 10
 )
 
+// maxMoved is the most packets or bytes that one direction of an event is kept with; no honest exporter sends more.
+const maxMoved = 1<<62 - 1
+
 // vec is one column of a block: the memory of a DuckDB vector seen as a slice, and the bits that tell which rows are
 // not NULL, nil for a column without NULLs.
 type vec[T any] struct {
@@ -98,8 +101,8 @@ type block struct {
 	arena []byte
 	key   []byte // scratch
 
-	time                            vec[int64]
-	lasted, packets, bytes, batch   vec[uint64]
+	time, packets, bytes            vec[int64]
+	lasted, batch                   vec[uint64]
 	kind, action, own, proto, flags vec[uint8]
 	sport, dport                    vec[uint16]
 	src, dst                        address
@@ -197,7 +200,7 @@ func (b *block) add(e *event.Event) {
 	b.src.set(i, e.Src)
 	b.dst.set(i, e.Dst)
 	b.sport.v[i], b.dport.v[i] = e.SrcPort, e.DstPort
-	b.packets.v[i], b.bytes.v[i], b.sampling.v[i] = e.Packets, e.Bytes, e.Sampling
+	b.packets.v[i], b.bytes.v[i], b.sampling.v[i] = int64(min(e.Packets, maxMoved)), int64(min(e.Bytes, maxMoved)), e.Sampling
 	b.count.v[i], b.inIndex.v[i], b.outIndex.v[i] = e.Count, e.InIndex, e.OutIndex
 	b.domain.v[i], b.asn.v[i] = e.Domain, e.ASN
 	b.text(textSource, i, e.Source)
@@ -220,8 +223,8 @@ func (b *block) addRare(e *event.Event, hasNAT bool) {
 		r.set(rareICMP, uint64(e.ICMPType)<<8|uint64(e.ICMPCode))
 	}
 	if e.HasReverse {
-		r.set(rareRevPackets, e.RevPackets)
-		r.set(rareRevBytes, e.RevBytes)
+		r.set(rareRevPackets, min(e.RevPackets, maxMoved))
+		r.set(rareRevBytes, min(e.RevBytes, maxMoved))
 		r.set(rareRevFlags, uint64(e.RevTCPFlags))
 	}
 	if hasNAT {

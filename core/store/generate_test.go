@@ -122,7 +122,7 @@ func drawRest(t *rapid.T, e *event.Event) {
 		e.NATSrcPort, e.NATDstPort, e.NATEvent = oneOf(t, "nat sport", somePorts), oneOf(t, "nat dport", somePorts), oneOf(t, "nat event", []uint8{0, 1})
 	}
 	if seldom(t, "huge", 40) {
-		e.Bytes, e.Packets = math.MaxUint64, math.MaxUint64
+		e.Bytes, e.Packets = maxMoved, maxMoved
 	}
 }
 

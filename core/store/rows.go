@@ -129,8 +129,8 @@ func addrOf(hi, lo *uint64) netip.Addr {
 }
 
 // class is the SQL of query.ClassOf.
-const class = `CASE WHEN proto = 1 THEN 4 WHEN proto = 58 THEN 5 WHEN proto NOT IN (6, 17) OR src_hi IS NULL AND dst_hi IS NULL THEN 6
-	WHEN coalesce(src_hi = 0 AND src_lo >> 32 = 65535, dst_hi = 0 AND dst_lo >> 32 = 65535) THEN if(proto = 6, 0, 1) ELSE if(proto = 6, 2, 3) END`
+const class = `if(proto = 6 OR proto = 17, if(src_hi IS NULL AND dst_hi IS NULL, 6, if(proto = 6, 0, 1) +
+	if(coalesce(src_lo >> 32 = 65535 AND src_hi = 0, dst_lo >> 32 = 65535 AND dst_hi = 0), 0, 2)), if(proto = 1, 4, if(proto = 58, 5, 6)))`
 
 // Pixels implements query.Reader.
 func (s *Store) Pixels(ctx context.Context, b query.Box, g query.Grid) (out []query.Pixel, err error) {
@@ -138,18 +138,17 @@ func (s *Store) Pixels(ctx context.Context, b query.Box, g query.Grid) (out []qu
 		return nil, err
 	}
 	from, to := ceilMicros(b.From), ceilMicros(b.To)
-	x := fmt.Sprintf("((epoch_us(time) - %d) * %d // %d)::UINTEGER", from, g.Width, max(to-from, 1))
-	y := fmt.Sprintf("CASE WHEN port = 0 THEN 0 ELSE floor(log2(port) / 16 * %d) END::UINTEGER", g.Height)
+	x := fmt.Sprintf("((epoch_us(time) - %d) * %d // %d)::UBIGINT", from, g.Width, max(to-from, 1))
+	y := fmt.Sprintf("floor(log2(if(%s AND dport > 0, dport, 1)) / 16 * %d)::UBIGINT", hasPort("dport"), g.Height)
 	err = s.ask(ctx, &b, func(q *asking) error {
-		// Ports are grouped before their logarithm is taken: there are fewer of them than events.
-		rows := q.from(x + " AS x, coalesce(" + portOf("dport") + ", 0) AS port, (" + class + ")::UTINYINT AS class, greatest(count, 1) AS n")
+		// One number for class, x and y is grouped and read in half the time of three.
+		rows := q.from("((" + class + ")::UBIGINT << 48) | (" + x + " << 24) | " + y + " AS pixel, greatest(count, 1) AS n")
 		c := &clause{}
-		c.add("SELECT x, "+y+" AS y, class, least(sum(n), 18446744073709551615)::UBIGINT FROM (SELECT x, port, class, sum(n) AS n FROM "+
-			rows.sql.String()+" GROUP BY ALL) GROUP BY ALL ORDER BY class, x, y", rows.args...)
-		var p query.Pixel
+		c.add("SELECT pixel, least(sum(n), 18446744073709551615)::UBIGINT FROM "+rows.sql.String()+" GROUP BY pixel ORDER BY pixel", rows.args...)
+		var pixel, n uint64
 		out = out[:0]
-		return q.rows(c, []any{&p.X, &p.Y, (*uint8)(&p.Class), &p.Count}, func() error {
-			out = append(out, p)
+		return q.rows(c, []any{&pixel, &n}, func() error {
+			out = append(out, query.Pixel{Class: query.Class(pixel >> 48), X: uint32(pixel >> 24 & 0xffffff), Y: uint32(pixel & 0xffffff), Count: n})
 			return nil
 		})
 	})

@@ -20,6 +20,7 @@ type column struct {
 
 const (
 	typeTime = mapping.TypeTimestamp // microseconds since 1970, UTC
+	typeI64  = mapping.TypeBigInt
 	typeU64  = mapping.TypeUBigInt
 	typeU32  = mapping.TypeUInteger
 	typeU16  = mapping.TypeUSmallInt
@@ -54,7 +55,7 @@ const (
 
 // Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d, in two halves: Parquet would keep 128-bit integers as floating point.
 // Names, codes and units are those of event.Event; lasted is the time from its begin to its end in microseconds, icmp
-// is type<<8|code, lists are the names of the lists that named an end, one a line, detail is a JSON object of texts.
+// is type<<8|code, packets and bytes are at most maxMoved, so that both directions add up without an overflow, lists are the names of the lists that named an end, one a line, detail is a JSON object of texts.
 var columns = [...]column{
 	{"time", typeTime, false, func(b *block) any { return &b.time }, 0},
 	{"lasted", typeU64, false, func(b *block) any { return &b.lasted }, 0},
@@ -70,11 +71,11 @@ var columns = [...]column{
 	{"dst_lo", typeU64, true, func(b *block) any { return &b.dst.lo }, 0},
 	{"sport", typeU16, false, func(b *block) any { return &b.sport }, 0},
 	{"dport", typeU16, false, func(b *block) any { return &b.dport }, 0},
-	{"packets", typeU64, false, func(b *block) any { return &b.packets }, 0},
-	{"bytes", typeU64, false, func(b *block) any { return &b.bytes }, 0},
+	{"packets", typeI64, false, func(b *block) any { return &b.packets }, 0},
+	{"bytes", typeI64, false, func(b *block) any { return &b.bytes }, 0},
 	{"sampling", typeU32, false, func(b *block) any { return &b.sampling }, 0},
-	{"rev_packets", typeU64, true, nil, rareRevPackets},
-	{"rev_bytes", typeU64, true, nil, rareRevBytes},
+	{"rev_packets", typeI64, true, nil, rareRevPackets},
+	{"rev_bytes", typeI64, true, nil, rareRevBytes},
 	{"rev_tcp_flags", typeU8, true, nil, rareRevFlags},
 	{"nat_src_hi", typeU64, true, nil, rareNATSrcHi},
 	{"nat_src_lo", typeU64, true, nil, rareNATSrcLo},
@@ -110,7 +111,7 @@ const (
 )
 
 var typeNames = map[mapping.Type]string{
-	typeTime: "TIMESTAMP", typeU64: "UBIGINT", typeU32: "UINTEGER", typeU16: "USMALLINT", typeU8: "UTINYINT", typeText: "VARCHAR",
+	typeTime: "TIMESTAMP", typeI64: "BIGINT", typeU64: "UBIGINT", typeU32: "UINTEGER", typeU16: "USMALLINT", typeU8: "UTINYINT", typeText: "VARCHAR",
 }
 
 // The hot table has the columns that are not rare in their order, then the two lists, then the number of the flush.

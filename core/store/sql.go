@@ -144,13 +144,13 @@ func (c *clause) condition(e query.Expr) {
 
 // hasPort is query.HasPort.
 func hasPort(column string) string {
-	return "(proto IN (6, 17, 33, 132, 136) OR proto = 0 AND " + column + " <> 0)"
+	return "(proto = 6 OR proto = 17 OR proto IN (33, 132, 136) OR proto = 0 AND " + column + " <> 0)"
 }
 
 // What an event moved in both directions.
 const (
-	allPackets = "(packets::HUGEINT + coalesce(rev_packets, 0))"
-	allBytes   = "(bytes::HUGEINT + coalesce(rev_bytes, 0))"
+	allPackets = "(packets + coalesce(rev_packets, 0))"
+	allBytes   = "(bytes + coalesce(rev_bytes, 0))"
 	moved      = "packets, bytes, rev_packets, rev_bytes"
 )
 
@@ -234,9 +234,9 @@ func number(n query.Number) string {
 	case query.FieldICMPCode:
 		return compare("(icmp & 255)")
 	case query.FieldPackets:
-		return compare("least(" + allPackets + ", " + maxU64 + ")")
+		return compare(allPackets)
 	case query.FieldBytes:
-		return compare("least(" + allBytes + ", " + maxU64 + ")")
+		return compare(allBytes)
 	case query.FieldCount:
 		return compare("greatest(count, 1)")
 	case query.FieldSampling:
@@ -246,11 +246,11 @@ func number(n query.Number) string {
 	case query.FieldDuration:
 		return compare("lasted::HUGEINT * 1000")
 	case query.FieldPacketRate:
-		return "lasted > 0 AND " + compare("least(least("+allPackets+", "+maxU64+") * 1000000 // lasted, "+maxU64+")")
+		return "lasted > 0 AND " + compare("least("+allPackets+"::HUGEINT * 1000000 // lasted, "+maxU64+")")
 	case query.FieldBitRate:
-		return "lasted > 0 AND " + compare("least(least("+allBytes+", "+maxU64+") * 8000000 // lasted, "+maxU64+")")
+		return "lasted > 0 AND " + compare("least("+allBytes+"::HUGEINT * 8000000 // lasted, "+maxU64+")")
 	case query.FieldPacketSize:
-		return allPackets + " > 0 AND " + compare("least("+allBytes+", "+maxU64+") // nullif(least("+allPackets+", "+maxU64+"), 0)")
+		return allPackets + " > 0 AND " + compare(allBytes+" // nullif("+allPackets+", 0)")
 	}
 	return "false"
 }

@@ -74,7 +74,8 @@ type bench struct {
 	facts []string
 	lines []line
 	list  []netip.Prefix
-	host  netip.Addr
+	rare  netip.Addr
+	busy  netip.Addr
 	three []netip.Addr
 }
 
@@ -212,7 +213,7 @@ func (b *bench) fact(format string, args ...any) {
 
 // choosePrey picks what is hunted: a rare host, three, and 100,000 networks of which most were never met.
 func (b *bench) choosePrey() {
-	b.host = farHost(20_000)
+	b.rare, b.busy = farHost(800_000), farHost(20_000)
 	b.three = []netip.Addr{farHost(20_001), farHost(50_003), farHost(200_017)}
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 100_000 {
@@ -246,8 +247,12 @@ func (b *bench) ask(ctx context.Context, s *store.Store) error {
 			g, err := s.Series(ctx, day, query.SeriesBy{Step: 15 * time.Minute, Field: query.FieldService, N: 5})
 			return len(g), err
 		}},
-		{line{what: "one address over all", goal: time.Second}, func() (int, error) {
-			c, err := s.Hunt(ctx, query.Box{}, []netip.Prefix{netip.PrefixFrom(b.host, 32)})
+		{line{what: "one rare address over all", goal: time.Second}, func() (int, error) {
+			c, err := s.Hunt(ctx, query.Box{}, []netip.Prefix{netip.PrefixFrom(b.rare, 32)})
+			return len(c), err
+		}},
+		{line{what: "one busy address over all", goal: time.Second}, func() (int, error) {
+			c, err := s.Hunt(ctx, query.Box{}, []netip.Prefix{netip.PrefixFrom(b.busy, 32)})
 			return len(c), err
 		}},
 		{line{what: "three addresses over all"}, func() (int, error) {
@@ -258,8 +263,8 @@ func (b *bench) ask(ctx context.Context, s *store.Store) error {
 			c, err := s.Hunt(ctx, query.Box{}, p)
 			return len(c), err
 		}},
-		{line{what: "the page of one address over all"}, func() (int, error) {
-			a, err := s.Address(ctx, query.Box{}, b.host)
+		{line{what: "the page of the rare address over all"}, func() (int, error) {
+			a, err := s.Address(ctx, query.Box{}, b.rare)
 			return len(a.Peers), err
 		}},
 		{line{what: "100,000 prefixes over all", goal: 5 * time.Second}, func() (int, error) {

@@ -59,9 +59,10 @@ func (b *bench) nfdump(ctx context.Context) error {
 		three[i] = a.String()
 	}
 	for what, args := range map[string][]string{
-		"top 20 sources of 24 h":   {"-r", last, "-s", "srcip/bytes", "-n", "20"},
-		"one address over all":     {"-R", dir, "-o", "csv", "host " + b.host.String()},
-		"three addresses over all": {"-R", dir, "-o", "csv", "ip in [ " + strings.Join(three, " ") + " ]"},
+		"top 20 sources of 24 h":    {"-r", last, "-s", "srcip/bytes", "-n", "20"},
+		"one rare address over all": {"-R", dir, "-o", "csv", "host " + b.rare.String()},
+		"one busy address over all": {"-R", dir, "-o", "csv", "host " + b.busy.String()},
+		"three addresses over all":  {"-R", dir, "-o", "csv", "ip in [ " + strings.Join(three, " ") + " ]"},
 	} {
 		var took []time.Duration
 		for range tries {
