@@ -44,13 +44,14 @@ func quad(b []byte) (v [4]byte, n int) {
 			}
 			n++
 		}
-		start, d := n, 0
-		for n < len(b) && isDigit(b[n]) && n < start+4 {
-			d = d*10 + int(b[n]-'0')
-			n++
-		}
-		if n == start || d > 255 {
+		if n >= len(b) || !isDigit(b[n]) {
 			return v, 0
+		}
+		d := uint(b[n] - '0')
+		for n++; n < len(b) && isDigit(b[n]); n++ {
+			if d = d*10 + uint(b[n]-'0'); d > 255 {
+				return v, 0
+			}
 		}
 		v[part] = byte(d)
 	}

@@ -32,13 +32,13 @@ func (r *Reader) asa(l *syslog.Line) verdict {
 	action := event.Deny
 	switch id {
 	case 106001, 106006, 106007, 106015, 106016, 106021, 106022, 710003, 710005:
-		ok = r.asaFrom(&c)
+		ok = r.asaFrom(&c, id >= 710000)
 	case 106010, 106014, 106023:
-		ok = r.asaSrc(&c)
+		ok = r.asaSrc(&c, id == 106010)
 	case 106100, 106102, 106103:
 		action, ok = r.asaHits(&c)
 	case 313001, 313004, 313008:
-		ok = r.asaICMP(&c)
+		ok = r.asaICMP(&c, id == 313004)
 	}
 	if !ok || !e.Src.IsValid() && !e.Dst.IsValid() && len(e.Detail) == 0 {
 		return broken
@@ -63,7 +63,9 @@ func asaKnown(id uint64) bool {
 //	106016 Deny IP spoof from (A) to B on interface I               106022 Deny tcp connection spoof from A to B ...
 //	106021 Deny UDP reverse path check from A to B on interface I
 //	710003 TCP access denied by ACL from A/p to I:B/q               710005 UDP request discarded from A/p to I:B/q
-func (r *Reader) asaFrom(c *cursor) bool {
+//
+// Those of which last tells that B ends the line are believed even though it may be cut.
+func (r *Reader) asaFrom(c *cursor, last bool) bool {
 	e := &r.ev
 	before := c.b
 	if !c.past(" from ") {
@@ -82,7 +84,7 @@ func (r *Reader) asaFrom(c *cursor) bool {
 		return false
 	}
 	dst, ok := r.asaEnd(c)
-	if !ok {
+	if !ok || len(c.b) == 0 && !last {
 		return false
 	}
 	r.asaEnds(src, dst)
@@ -115,7 +117,7 @@ func (r *Reader) asaInterface(c *cursor) {
 //	106010 Deny inbound P src I:A/p dst J:B/q
 //	106014 Deny inbound icmp src I:A dst J:B (type t, code c)
 //	106023 Deny [protocol] P src I:A/p[(user)] dst J:B/q[(user)] [(type t, code c)] by access-group "X" [0x0, 0x0]
-func (r *Reader) asaSrc(c *cursor) bool {
+func (r *Reader) asaSrc(c *cursor, last bool) bool {
 	e := &r.ev
 	if !c.take("Deny ") {
 		return false
@@ -134,7 +136,7 @@ func (r *Reader) asaSrc(c *cursor) bool {
 		return false
 	}
 	dst, ok := r.asaEnd(c)
-	if !ok {
+	if !ok || len(c.b) == 0 && !last {
 		return false
 	}
 	r.asaEnds(src, dst)
@@ -215,7 +217,7 @@ func (r *Reader) asaHits(c *cursor) (event.Action, bool) {
 //
 //	313001 Denied ICMP type=t, code=c from A on interface I         313008 Denied IPv6-ICMP type=t, code=c from A ...
 //	313004 Denied ICMP type=t, from laddr A on interface I to B: no matching session
-func (r *Reader) asaICMP(c *cursor) bool {
+func (r *Reader) asaICMP(c *cursor, hasDst bool) bool {
 	e := &r.ev
 	if !c.take("Denied ") {
 		return false
@@ -242,15 +244,20 @@ func (r *Reader) asaICMP(c *cursor) bool {
 	}
 	c.take("laddr ")
 	src, ok := r.asaEnd(c)
-	if !ok {
+	if !ok || !c.take(" on interface ") {
 		return false
 	}
 	r.asaEnds(src, asaEnd{})
-	r.asaInterface(c)
-	if c.take(" to ") {
-		e.Dst, _ = wholeAddress(bytes.TrimSuffix(c.word(), []byte(":")))
+	e.InIf = r.texts.of(bytes.TrimSuffix(c.word(), []byte(".")))
+	if !hasDst {
+		return e.InIf != ""
 	}
-	return true
+	if !c.take(" to ") {
+		return false
+	}
+	dst, found := bytes.CutSuffix(c.word(), []byte(":"))
+	e.Dst, ok = wholeAddress(dst)
+	return ok && found
 }
 
 // asaEnd is one end of a connection.
@@ -285,7 +292,9 @@ func (r *Reader) asaEnd(c *cursor) (x asaEnd, ok bool) {
 	}
 	mark := bytes.LastIndexAny(word, "/(")
 	if mark < 0 {
-		mark = len(word)
+		if mark = len(word); len(c.b) == 0 {
+			return x, false // it may be cut
+		}
 	}
 	x.name = word[:mark]
 	rest := cursor{word[mark:]}
@@ -297,7 +306,7 @@ func asaAfter(c byte) bool {
 }
 
 func (x *asaEnd) asaPort(c *cursor) bool {
-	if len(c.b) > 1 && (c.b[0] == '/' || c.b[0] == '(' && isDigit(c.b[1])) {
+	if len(c.b) > 0 && (c.b[0] == '/' || c.b[0] == '(' && len(c.b) > 1 && isDigit(c.b[1])) {
 		v, n := port(c.b[1:])
 		x.port = v
 		c.b = c.b[1+n:]

@@ -2,6 +2,7 @@ package fwlog
 
 import (
 	"math"
+	"net/netip"
 
 	"varde/event"
 	"varde/input/syslog"
@@ -113,7 +114,7 @@ func (r *Reader) pfPacket(c *cursor) (ok bool) {
 	if e.Src, ok = wholeAddress(c.upTo(',')); !ok {
 		return false
 	}
-	if e.Dst, ok = wholeAddress(c.upTo(',')); !ok {
+	if e.Dst, ok = c.wholeAddress(); !ok {
 		return false
 	}
 	switch {
@@ -125,7 +126,7 @@ func (r *Reader) pfPacket(c *cursor) (ok bool) {
 	}
 	s, ok1 := whole(c.upTo(','), math.MaxUint16)
 	d, ok2 := whole(c.upTo(','), math.MaxUint16)
-	if !ok1 || !ok2 {
+	if !ok1 || !ok2 || len(c.b) == 0 {
 		return false
 	}
 	e.SrcPort, e.DstPort = uint16(s), uint16(d)
@@ -139,6 +140,13 @@ func (r *Reader) pfPacket(c *cursor) (ok bool) {
 		return ok
 	}
 	return true
+}
+
+// wholeAddress takes an address with the comma behind it. Something follows always; without the comma it may be cut.
+func (c *cursor) wholeAddress() (netip.Addr, bool) {
+	b := c.upTo(',')
+	a, ok := wholeAddress(b)
+	return a, ok && c.b != nil
 }
 
 // pfICMP reads the word that pf has in place of type and code, where it tells both.

@@ -39,7 +39,7 @@ func (r *Reader) ipfw(l *syslog.Line) verdict {
 	if e.Src, e.SrcPort, ok = c.end(); !ok || !c.take(" ") {
 		return broken
 	}
-	if e.Dst, e.DstPort, ok = c.end(); !ok {
+	if e.Dst, e.DstPort, ok = c.end(); !ok || !c.take(" ") {
 		return broken
 	}
 	for w := c.word(); len(w) > 0; w = c.word() {

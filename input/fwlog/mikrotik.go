@@ -51,12 +51,11 @@ func (r *Reader) mikrotik(l *syslog.Line) verdict {
 	if !r.routerProtocol(&c) || !r.arrow(&c) {
 		return broken
 	}
-	if c.past(", len ") {
-		v, _ := c.number()
-		e.Bytes = min(v, math.MaxUint32)
-	} else if len(c.b) == 0 && e.DstPort != 0 {
-		return broken // the port may be cut
+	if !c.past(", len ") {
+		return broken // each line ends so: the address or port before it may be cut
 	}
+	v, _ := c.number()
+	e.Bytes = min(v, math.MaxUint32)
 	action := r.rule(r.heads.of(b[:max(at-2, 0)], (*Reader).judgeHead, r))
 	if action == event.UnknownAction && (hasPrefix(known, "established") || hasPrefix(known, "related")) {
 		action = event.Audit
@@ -160,10 +159,10 @@ func (r *Reader) translated(c *cursor) (ok bool) {
 // judgeHead reads what stands before the interface: "firewall,info PREFIX: PREFIX chain". The prefix may stand there
 // twice, once as the name of the program.
 func (r *Reader) judgeHead(text string) ruling {
-	text = strings.TrimSpace(text)
-	i := strings.LastIndexByte(text, ' ') + 1
-	p := ruling{chain: text[i:]}
-	prefix := strings.TrimSpace(text[:i])
+	head := strings.TrimSpace(text)
+	i := strings.LastIndexByte(head, ' ') + 1
+	p := ruling{text: text, chain: head[i:]}
+	prefix := strings.TrimSpace(head[:i])
 	if first, rest, _ := strings.Cut(prefix, " "); strings.HasPrefix(first, "firewall") {
 		prefix = rest
 	}

@@ -39,9 +39,9 @@ type columns struct {
 var defaultColumns = columns{
 	is: [maxColumns]uint8{
 		colDate, colTime, colAction, colProtocol, colSrc, colDst, colSrcPort, colDstPort, colSize, colFlags, cols, cols, cols,
-		colType, colCode, colInfo, colPath, cols,
+		colType, colCode, colInfo, colPath,
 	},
-	n: 18,
+	n: 17,
 }
 
 // pfirewall reads pfirewall.log of Windows. It has no envelope, its times are local, and its header names the columns.
@@ -55,8 +55,10 @@ func (r *Reader) pfirewall(l *syslog.Line) verdict {
 	}
 	c := cursor{b}
 	var f [cols + 1][]byte
+	missing := false
 	for i := range r.columns.n {
 		w := c.word()
+		missing = len(w) == 0
 		if string(w) != "-" {
 			f[r.columns.is[i]] = w
 		}
@@ -70,6 +72,9 @@ func (r *Reader) pfirewall(l *syslog.Line) verdict {
 			r.lost = v
 		}
 		return ignored
+	}
+	if missing {
+		return broken
 	}
 	e := r.fresh(l)
 	e.Exporter = r.exporter(l, nil) // what stands where an envelope has the host is the action

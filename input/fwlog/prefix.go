@@ -13,36 +13,32 @@ type ruling struct {
 	rule, chain string
 	description string
 	action      event.Action
-	known       bool
 }
 
-const rulingSlots = 128 // a power of two; firewalls have fewer rules that log
+const rulingSets = 64 // a power of two; firewalls have fewer rules that log than fit
 
 // rulings keeps what was found in prefixes before.
-type rulings struct{ slot [rulingSlots]ruling }
+type rulings struct{ set [rulingSets][ways]*ruling }
 
 // of is the ruling of a prefix, made by judge where it is new.
 func (s *rulings) of(b []byte, judge func(*Reader, string) ruling, r *Reader) *ruling {
 	b = b[:min(len(b), maxText)]
-	i := hash(b) % rulingSlots
-	p := &s.slot[i]
-	if p.known && p.text == string(b) {
-		return p
+	set := &s.set[hash(b)%rulingSets]
+	for _, p := range set {
+		if p != nil && p.text == string(b) {
+			return p
+		}
 	}
-	if q := &s.slot[i^1]; q.known && q.text == string(b) {
-		return q
-	}
-	s.slot[i^1] = *p
-	text := string(b)
-	*p = judge(r, text)
-	p.text, p.known = text, true
-	return p
+	copy(set[1:], set[:])
+	p := judge(r, string(b))
+	set[0] = &p
+	return &p
 }
 
 // judge reads a prefix of netfilter. Shorewall, ufw, firewalld, EdgeOS and UniFi write theirs by a pattern; others are
 // written by people, and their words decide.
 func (r *Reader) judge(text string) ruling {
-	p := ruling{rule: strings.Trim(text, " :-"), action: r.action(text)}
+	p := ruling{text: text, rule: strings.Trim(text, " :-"), action: r.action(text)}
 	switch {
 	case strings.HasPrefix(p.rule, "["):
 		p.bracket()
