@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -16,7 +17,9 @@ import (
 )
 
 func main() {
-	debug.SetGCPercent(25) // the least of memory counts here, and there is little garbage
+	// A walk asks one question after the other, which is work for one core, and each further one holds memory.
+	runtime.GOMAXPROCS(1)
+	debug.SetGCPercent(25)
 	os.Exit(run(os.Args[1:]))
 }
 

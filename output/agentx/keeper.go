@@ -40,10 +40,10 @@ type trace struct {
 }
 
 const (
-	maxWalks   = 64               // walks side by side that are told apart
-	maxQueries = 16               // requests side by side that are told apart
-	walkLimit  = time.Minute      // how old the picture of a walk may become
-	queryLimit = 10 * time.Second // how long a transaction number is held to be of the same request
+	maxWalks   = 64              // walks side by side that are told apart
+	maxQueries = 16              // requests side by side that are told apart
+	walkLimit  = time.Minute     // how old the picture of a walk may become
+	traceLimit = 5 * time.Second // how long nobody may go on with a search or request until it is forgotten
 
 	// patience is how long a request waits for a new picture; then it is answered from the old one. SNMP managers
 	// wait for one second, by default.
@@ -99,7 +99,7 @@ func (k *keeper) renew(ctx context.Context) {
 func (k *keeper) pictureFor(ctx context.Context, p *pdu) *picture {
 	now := time.Now()
 	for i := range k.queries {
-		if q := &k.queries[i]; q.picture != nil && q.transaction == p.transaction && now.Sub(q.used) < queryLimit {
+		if q := &k.queries[i]; q.picture != nil && q.transaction == p.transaction && now.Sub(q.used) < traceLimit {
 			return q.picture
 		}
 	}
@@ -118,7 +118,7 @@ func (k *keeper) walk(p *pdu, now time.Time) *trace {
 	var found *trace
 	for i := range k.walks {
 		w := &k.walks[i]
-		if w.picture == nil || now.Sub(w.picture.made) > walkLimit || !begins(p, w.at) {
+		if w.over(now) || !begins(p, w.at) {
 			continue
 		}
 		if found == nil || w.picture.serial > found.picture.serial {
@@ -131,9 +131,7 @@ func (k *keeper) walk(p *pdu, now time.Time) *trace {
 // answered remembers how a PDU was answered.
 func (k *keeper) answered(p *pdu, from *picture, vars []variable) {
 	now := time.Now()
-	note(k.queries[:], trace{transaction: p.transaction, picture: from, used: now},
-		func(t *trace) bool { return now.Sub(t.used) >= queryLimit },
-		func(t *trace) bool { return t.transaction == p.transaction })
+	note(k.queries[:], trace{transaction: p.transaction, picture: from, used: now}, func(t *trace) bool { return t.transaction == p.transaction })
 	found := func(v variable) bool { return v.typ != endOfMIBView }
 	at := slices.IndexFunc(vars, found)
 	if p.kind == pduGet || at < 0 {
@@ -148,18 +146,30 @@ func (k *keeper) answered(p *pdu, from *picture, vars []variable) {
 		*w = t
 		return
 	}
-	note(k.walks[:], t, func(t *trace) bool { return now.Sub(t.picture.made) > walkLimit }, func(*trace) bool { return false })
+	note(k.walks[:], t, func(*trace) bool { return false })
 }
 
-// note puts t in the place of the trace that it follows, or of the one that was not used for longest, and lets go of
-// those that are over.
-func note(traces []trace, t trace, over, followed func(*trace) bool) {
+// tidy lets go of what nobody has gone on with, so that old pictures do not stay.
+func (k *keeper) tidy(now time.Time) {
+	for _, traces := range [][]trace{k.walks[:], k.queries[:]} {
+		for i := range traces {
+			if t := &traces[i]; t.picture != nil && t.over(now) {
+				*t = trace{}
+			}
+		}
+	}
+}
+
+// over tells a trace that is empty or too old to be gone on with.
+func (t *trace) over(now time.Time) bool {
+	return t.picture == nil || now.Sub(t.used) >= traceLimit || now.Sub(t.picture.made) > walkLimit
+}
+
+// note puts t in the place of the trace that it follows, or of the one that was not used for longest.
+func note(traces []trace, t trace, followed func(*trace) bool) {
 	place := &traces[0]
 	for i := range traces {
 		old := &traces[i]
-		if old.picture != nil && over(old) {
-			*old = trace{}
-		}
 		if old.picture != nil && followed(old) {
 			place = old
 			break

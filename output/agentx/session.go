@@ -115,9 +115,10 @@ func (s *session) goodbye(reason byte) {
 	}
 }
 
-// tick looks after what time brings: answers that stay away, silence, regions that may be free by now.
+// tick looks after what time brings: answers that stay away, silence, walks that ended, regions that may be free by now.
 func (s *session) tick() error {
 	now := time.Now()
+	s.keeper.tidy(now)
 	for _, r := range s.pending {
 		if now.Sub(r.sent) > time.Duration(s.cfg.Timeout) {
 			s.goodbye(closeTimeouts)
