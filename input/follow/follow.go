@@ -155,10 +155,11 @@ func (f *Follower) Run(ctx context.Context) error {
 	cancel()
 	others.Wait()
 	wake.close()
+	err = errors.Join(err, f.saved.write(f.encode()))
 	for _, t := range f.tails {
 		t.close()
 	}
-	return errors.Join(err, f.saved.write(f.encode()))
+	return err
 }
 
 func (f *Follower) stdin() {

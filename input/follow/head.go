@@ -11,6 +11,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // headSize is how much of its beginning tells a file from others. Log lines begin with their time, so two files that
@@ -46,6 +48,16 @@ type fileID struct{ dev, inode uint64 }
 func idOf(st os.FileInfo) fileID {
 	s := st.Sys().(*syscall.Stat_t)
 	return fileID{s.Dev, s.Ino}
+}
+
+// bornAt is when a file was made, in nanoseconds since 1970, where its file system tells (statx(2), Linux 4.11); 0 where
+// it does not. It tells a file from another that got its number later.
+func bornAt(f *os.File) int64 {
+	var st unix.Statx_t
+	if err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &st); err != nil || st.Mask&unix.STATX_BTIME == 0 {
+		return 0
+	}
+	return st.Btime.Sec*int64(time.Second) + int64(st.Btime.Nsec)
 }
 
 // source is an open file, which may be compressed.
@@ -143,3 +155,18 @@ func (s *source) from(skip int64) (io.Reader, error) {
 
 // linksOf is how many names a file has, 0 once it was deleted.
 func linksOf(st os.FileInfo) uint64 { return uint64(st.Sys().(*syscall.Stat_t).Nlink) }
+
+// keep takes the open file over; closing the source does nothing then.
+func (s *source) keep() *os.File {
+	f := s.File
+	s.File = nil
+	return f
+}
+
+// Close closes the file unless it was kept.
+func (s *source) Close() error {
+	if s.File == nil {
+		return nil
+	}
+	return s.File.Close()
+}

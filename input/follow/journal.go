@@ -80,7 +80,8 @@ func (j *journal) run(ctx context.Context) {
 
 // arguments are those that journalctl always gets.
 func (j *journal) arguments() []string {
-	args := []string{"--output=json", "--all", "--no-pager", "--quiet", "--output-fields=" + journalFields}
+	// Without --merge, --follow shows the present boot only, and the end of the one before would be lost.
+	args := []string{"--merge", "--output=json", "--all", "--no-pager", "--quiet", "--output-fields=" + journalFields}
 	if j.cfg.Directory != "" {
 		args = append(args, "--directory="+j.cfg.Directory)
 	}

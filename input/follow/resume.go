@@ -41,7 +41,7 @@ func (t *tail) resume(ctx context.Context, now time.Time) (opened bool, err erro
 		return false, err
 	}
 	defer p.close()
-	if t.started && !p.goOn && p.live.id == t.pos.id {
+	if t.pos.head.whole && !p.goOn && p.live.id == t.pos.id {
 		t.f.counters.truncations.Add(1)
 	}
 	if t.file != nil && p.live.id == t.pos.id {
@@ -69,12 +69,12 @@ func (t *tail) resume(ctx context.Context, now time.Time) (opened bool, err erro
 			"file", t.path, "read_to", t.pos.offset)
 	}
 	if p.rest != nil {
-		if err := t.leftover(ctx, p.rest, t.pos.offset); err != nil {
+		if err := t.leftover(ctx, p.rest, p.rest, now); err != nil {
 			return false, err
 		}
 	}
 	for _, s := range p.unread {
-		if err := t.leftover(ctx, s, 0); err != nil {
+		if err := t.leftover(ctx, s, p.rest, now); err != nil {
 			return false, err
 		}
 	}
@@ -88,16 +88,15 @@ func (t *tail) open(p *plan, now time.Time) {
 	defer t.f.mu.Unlock()
 	switch {
 	case p.goOn:
-		t.start = p.live.start[:min(len(p.live.start), t.pos.head.n)]
 	case t.atEnd:
-		t.start = p.live.start
-		t.pos = position{offset: lastLine(p.live.File, p.live.size), head: makeHead(t.start), began: p.live.modified}
+		t.pos = position{offset: lastLine(p.live.File, p.live.size), began: p.live.modified}
 	default:
-		t.start = nil
 		t.pos = position{began: p.live.modified}
 	}
 	t.pos.id, t.pos.before = p.live.id, p.before
-	t.file, p.live = p.live.File, nil
+	t.start = p.live.start // also what was not taken yet tells the file from the next
+	t.pos.head = makeHead(t.start)
+	t.file = p.live.keep()
 	t.at, t.lines, t.grew = t.pos.offset, lines{}, now
 	t.started, t.atEnd, t.beside = true, false, p.beside
 	t.origin.File, t.origin.Time = t.path, time.Time{}
@@ -157,14 +156,18 @@ func (t *tail) tryLook() (p *plan, stable bool, err error) {
 	if err != nil || !sameSiblings(again, p.beside) {
 		return p, false, err
 	}
-	st, err := os.Stat(t.path)
-	return p, err == nil && idOf(st) == p.live.id, err
+	now, err := openSource(t.path)
+	if err != nil {
+		return p, false, err
+	}
+	defer now.Close()
+	return p, now.id == p.live.id && now.size >= p.live.size && bytes.HasPrefix(now.start, p.live.start), nil
 }
 
 // walk goes from the newest rotated file back to the one that was read last.
 func (t *tail) walk(p *plan) error {
 	pos := &t.pos
-	p.goOn = t.started && p.live.id == pos.id && p.live.size >= pos.offset && (pos.head.n == 0 || pos.head.of(p.live.start))
+	p.goOn = t.started && p.live.id == pos.id && p.live.size >= pos.offset && pos.head.whole && pos.head.of(p.live.start)
 	p.before = pos.before
 	known := false
 	first := true
@@ -189,24 +192,28 @@ func (t *tail) walk(p *plan) error {
 		if first && len(s.start) > 0 {
 			p.before, first = makeHead(s.start), false
 		}
-		if !t.started || p.goOn && pos.head.whole {
+		if len(s.start) == 0 && !t.hasRetired(s) {
+			s.Close() // a copy that has just begun, or nothing to read yet
+			continue
+		}
+		if !t.started || p.goOn {
 			s.Close() // only the newest was of interest
 			if !first {
 				return nil
 			}
 			continue
 		}
-		if pos.isIn(s) && !p.goOn {
-			p.rest = s
+		if known = t.hasRetired(s) || !pos.isIn(s) && pos.before.ofDone(s.start); known {
+			s.Close()
 			break
 		}
-		if known = pos.before.ofDone(s.start) || t.hasRetired(s); known {
-			s.Close()
+		if pos.isIn(s) {
+			p.rest = s
 			break
 		}
 		p.unread = append(p.unread, s)
 	}
-	p.lost = t.started && !p.goOn && p.rest == nil && pos.head.whole
+	p.lost = t.started && !p.goOn && !known && p.rest == nil && pos.head.whole
 	if !known && p.rest == nil {
 		// Nothing tells where the unread ones begin but when they were last written to.
 		p.unread = slices.DeleteFunc(p.unread, func(s *source) bool {
@@ -243,17 +250,30 @@ func isPart(s *source, of io.ReaderAt) bool {
 	return err == nil && len(s.start) > 0 && bytes.HasPrefix(b, s.start)
 }
 
-// leftover reads a rotated file from an offset to its end. The position goes along, so that it can be broken off.
-func (t *tail) leftover(ctx context.Context, s *source, offset int64) error {
-	t.f.mu.Lock()
-	before := t.pos.before
-	if offset == 0 && t.pos.head.n > 0 {
-		before = t.pos.head // it was read to its end
+// leftover reads a rotated file from an offset to its end. The position goes along, so that it can be broken off. One
+// that was renamed may still be written to and stays open.
+func (t *tail) leftover(ctx context.Context, s, rest *source, now time.Time) error {
+	offset := int64(0)
+	if s == rest {
+		offset = t.pos.offset
 	}
-	t.pos = position{id: s.id, offset: offset, head: makeHead(s.start), before: before, began: t.pos.began}
+	renamed := !s.packed && (s != rest || s.id == t.pos.id)
+	pos := position{id: s.id, offset: offset, head: makeHead(s.start), before: t.pos.before, began: t.pos.began}
+	if s != rest && t.pos.head.whole {
+		pos.before = t.pos.head // the one before was read to its end
+	}
+	t.f.mu.Lock()
+	t.reading = reading{pos: pos, at: offset, start: s.start}
 	t.f.mu.Unlock()
 	t.f.counters.leftovers.Add(1)
-	return t.finishFile(ctx, s, &t.pos)
+	if err := t.finishFile(ctx, s, &t.reading, !renamed); err != nil {
+		return err
+	}
+	if renamed {
+		t.file = s.keep()
+		t.retire(now)
+	}
+	return nil
 }
 
 // owing reads the rest of files that were renamed away before an earlier run ended.
@@ -265,59 +285,69 @@ func (t *tail) owing(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	for len(t.owed) > 0 {
-		for _, b := range beside {
-			s, err := openSource(b.path)
-			if err != nil {
-				continue
-			}
-			pos := &t.owed[0]
-			if !pos.isIn(s) {
-				s.Close()
-				continue
-			}
-			if err := t.payBack(ctx, s, pos, now); err != nil {
-				return err
-			}
-			break
+	var missing []position
+	for i := range t.owed {
+		found, err := t.payBack(ctx, beside, &t.owed[i], now)
+		if err != nil {
+			return err
 		}
-		t.f.mu.Lock()
-		t.owed = t.owed[1:]
-		t.f.mu.Unlock()
+		if !found {
+			missing = append(missing, t.owed[i])
+		}
 	}
+	if len(missing) > 0 {
+		again, err := siblings(t.path)
+		if err != nil {
+			return err
+		}
+		if sameSiblings(again, beside) {
+			missing = nil // deleted, and read as far as they were then
+		}
+	}
+	t.f.mu.Lock()
+	defer t.f.mu.Unlock()
+	t.owed = missing
 	return nil
 }
 
-// payBack reads on in a retired file: it is kept open where it is the same file, as before, and a copy is read to its end.
-func (t *tail) payBack(ctx context.Context, s *source, pos *position, now time.Time) error {
-	if s.id == pos.id && !s.packed {
-		r := &reading{pos: *pos, file: s.File, at: pos.offset, start: s.start[:min(len(s.start), pos.head.n)], grew: now}
+// payBack finds a retired file and reads on in it: it is kept open where it is the same file, as before, and a copy is
+// read to its end. One of which no line was read is known only by when it was made.
+func (t *tail) payBack(ctx context.Context, beside []sibling, pos *position, now time.Time) (found bool, err error) {
+	for _, b := range beside {
+		s, err := openSource(b.path)
+		if err != nil {
+			continue
+		}
+		same := s.id == pos.id && pos.born != 0 && bornAt(s.File) == pos.born
+		if !same && !pos.isIn(s) {
+			s.Close()
+			continue
+		}
+		r := &reading{pos: *pos, file: s.File, at: pos.offset, start: s.start, grew: now}
+		if s.id == pos.id && !s.packed {
+			t.f.mu.Lock()
+			defer t.f.mu.Unlock()
+			t.retired = append(t.retired, r)
+			return true, nil
+		}
+		defer s.Close()
+		err = t.finishFile(ctx, s, r, true)
 		t.f.mu.Lock()
 		defer t.f.mu.Unlock()
-		t.retired = append(t.retired, r)
-		return nil
+		*pos = r.pos
+		return true, err
 	}
-	defer s.Close()
-	return t.finishFile(ctx, s, pos)
+	return false, nil
 }
 
-// finishFile reads a file from a position, which goes along, to its end. A file that is broken is read as far as that
-// goes; only the end of ctx is an error.
-func (t *tail) finishFile(ctx context.Context, s *source, pos *position) error {
+// finishFile reads a rotated file from where its reading has stopped to its end, and the last line where it has none. A
+// file that is broken is read as far as that goes; only the end of ctx is an error.
+func (t *tail) finishFile(ctx context.Context, s *source, r *reading, lastLine bool) error {
 	o := Origin{Name: t.path, File: s.path, Zone: t.f.zone, Time: s.modified}
-	var l lines
-	read := pos.offset
-	move := func(to int64) {
-		t.f.mu.Lock()
-		defer t.f.mu.Unlock()
-		pos.offset = to
-	}
-	r, err := s.from(read)
+	src, err := s.from(r.at)
 	if err == nil {
-		err = readAll(ctx, r, t.f.buf, func(b []byte) {
-			read += int64(len(b))
-			t.f.count(&l, b, &o)
-			move(read - l.held)
+		err = readAll(ctx, src, t.f.buf, func(b []byte) {
+			r.accept(t.f, b, &o, time.Time{})
 			if serr := t.f.saved.due(time.Now(), t.f.encode); serr != nil {
 				t.f.log.Warn("cannot keep the position in a log", "err", serr)
 			}
@@ -330,7 +360,11 @@ func (t *tail) finishFile(ctx context.Context, s *source, pos *position) error {
 		t.f.counters.gaps.Add(1)
 		t.f.log.Warn("a rotated log file is broken; what follows in it is lost", "file", s.path, "err", err)
 	}
-	t.f.finish(&l, &o)
-	move(read)
+	if lastLine {
+		t.f.finish(&r.lines, &o)
+		t.f.mu.Lock()
+		defer t.f.mu.Unlock()
+		r.pos.offset = r.at
+	}
 	return nil
 }

@@ -37,6 +37,7 @@ type savedPosition struct {
 	Offset int64     `json:"offset"`
 	Head   savedHead `json:"head"`
 	Before savedHead `json:"before"`
+	Born   int64     `json:"born,omitempty"`
 	Began  time.Time `json:"began"`
 }
 
@@ -64,11 +65,11 @@ func (s savedHead) head() (h head) {
 }
 
 func (p *position) save() savedPosition {
-	return savedPosition{p.id.dev, p.id.inode, p.offset, p.head.save(), p.before.save(), p.began}
+	return savedPosition{p.id.dev, p.id.inode, p.offset, p.head.save(), p.before.save(), p.born, p.began}
 }
 
 func (s *savedPosition) position() position {
-	return position{fileID{s.Dev, s.Inode}, max(s.Offset, 0), s.Head.head(), s.Before.head(), s.Began}
+	return position{fileID{s.Dev, s.Inode}, max(s.Offset, 0), s.Head.head(), s.Before.head(), s.Born, s.Began}
 }
 
 // encode is the state as it is now.
@@ -140,10 +141,7 @@ func (f *Follower) takeUp(s *savedFile) {
 		t := newTail(f, s.Path, pattern == s.Path)
 		t.started, t.pos = s.Started, s.position()
 		for i := range s.Retired[:min(len(s.Retired), maxRetired)] {
-			// One of which nothing is known cannot be told from another that got its inode since.
-			if pos := s.Retired[i].position(); pos.head.whole {
-				t.owed = append(t.owed, pos)
-			}
+			t.owed = append(t.owed, s.Retired[i].position())
 		}
 		f.tails[s.Path] = t
 		return

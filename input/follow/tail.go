@@ -23,6 +23,7 @@ type position struct {
 	offset int64     // behind the last whole line; for compressed files of what is in them
 	head   head      // of the file, as far as it was read
 	before head      // of the newest rotated file that was done when this one began
+	born   int64     // of a retired file, bornAt
 	began  time.Time // when it was last changed before it was read: all that is newer was changed since
 }
 
@@ -242,7 +243,7 @@ func (r *reading) accept(f *Follower, b []byte, o *Origin, now time.Time) {
 func (t *tail) retire(now time.Time) {
 	t.f.counters.rotations.Add(1)
 	r := t.reading
-	r.grew = now
+	r.grew, r.pos.born = now, bornAt(r.file)
 	t.f.mu.Lock()
 	t.retired = append(t.retired, &r)
 	t.reading = reading{pos: t.pos}
