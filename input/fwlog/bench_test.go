@@ -2,7 +2,6 @@ package fwlog
 
 import (
 	"bytes"
-	"syscall"
 	"testing"
 	"time"
 
@@ -46,21 +45,30 @@ func TestLineAllocatesNothing(t *testing.T) {
 	}
 }
 
-// perCore reports lines a second of processor time, which other programs on the machine disturb less than the clock.
-func perCore(b *testing.B) {
-	begin := processorTime(b)
-	b.Cleanup(func() { b.ReportMetric(float64(b.N)/(processorTime(b)-begin).Seconds()/1e6, "Mlines/s/core") })
-}
+// batch is how many lines are read between two looks at the clock.
+const batch = 1000
 
-func processorTime(b *testing.B) time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
+// best reports the fastest of all batches beside the mean: where other programs share the processors, that is the one
+// which they did not disturb.
+func best(b *testing.B, size int, read func(i int)) {
+	b.Helper()
+	least := time.Duration(1<<63 - 1)
+	i := 0
+	b.SetBytes(int64(size) * batch)
+	b.ReportAllocs()
+	for b.Loop() {
+		begin := time.Now()
+		for range batch {
+			read(i)
+			i++
+		}
+		least = min(least, time.Since(begin))
 	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	b.ReportMetric(float64(b.N)*batch/b.Elapsed().Seconds()/1e6, "Mlines/s")
+	b.ReportMetric(batch/least.Seconds()/1e6, "best-Mlines/s")
 }
 
-// BenchmarkLine reads bodies of lines, each format by itself, as it is found among all formats.
+// BenchmarkLine reads lines whose envelopes are off, each format by itself, as it is found among all formats.
 func BenchmarkLine(b *testing.B) {
 	for _, name := range Formats() {
 		b.Run(name, func(b *testing.B) {
@@ -70,15 +78,7 @@ func BenchmarkLine(b *testing.B) {
 			for i := range lines {
 				size += len(lines[i].Raw)
 			}
-			b.SetBytes(int64(size / len(lines)))
-			b.ReportAllocs()
-			perCore(b)
-			for i := 0; b.Loop(); i++ {
-				if i == len(lines) {
-					i = 0
-				}
-				r.Line(&lines[i])
-			}
+			best(b, size/len(lines), func(i int) { r.Line(&lines[i%len(lines)]) })
 		})
 	}
 }
@@ -93,24 +93,15 @@ func BenchmarkDay(b *testing.B) {
 	r, _ := newReader(b, DefaultConfig(), func(*event.Event) {})
 	p := syslog.NewParser(time.UTC)
 	var l syslog.Line
-	b.SetBytes(int64(log.Len() / len(lines)))
-	b.ReportAllocs()
-	perCore(b)
-	for i := 0; b.Loop(); i++ {
-		if i == len(lines) {
-			i = 0
-		}
-		p.Parse(lines[i], received, &l)
+	best(b, log.Len()/len(lines), func(i int) {
+		p.Parse(lines[i%len(lines)], received, &l)
 		r.Line(&l)
-	}
+	})
 }
 
 // BenchmarkForeign is what lines cost that are of no firewall.
 func BenchmarkForeign(b *testing.B) {
 	l := line("Jun  1 03:37:28 mx postfix/smtpd[29235]: connect from unknown[192.0.2.9]")
 	r, _ := newReader(b, DefaultConfig(), func(*event.Event) {})
-	perCore(b)
-	for b.Loop() {
-		r.Line(l)
-	}
+	best(b, len(l.Raw), func(int) { r.Line(l) })
 }

@@ -20,18 +20,9 @@ func (r *Reader) fortigate(l *syslog.Line) verdict {
 	f := fortigateLine{}
 	c := cursor{b}
 	for {
-		eq := bytes.IndexByte(c.b, '=')
-		if eq < 0 {
+		key, value, ok := c.pair()
+		if !ok {
 			break
-		}
-		key := c.b[bytes.LastIndexByte(c.b[:eq], ' ')+1 : eq]
-		c.b = c.b[eq+1:]
-		var value []byte
-		if c.take(`"`) {
-			i := quoteEnd(c.b)
-			value, c.b = c.b[:i], c.b[min(i+1, len(c.b)):]
-		} else {
-			value = c.upTo(' ')
 		}
 		if string(key) == "type" && string(value) != "traffic" {
 			return ignored

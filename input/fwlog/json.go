@@ -56,32 +56,19 @@ func (o *object) text() ([]byte, bool) {
 	if o.next() != '"' {
 		return nil, false
 	}
-	start := o.i + 1
-	n := jsonEnd(o.b[start:])
-	if n < 0 {
+	b, i := o.b, o.i+1
+	for i < len(b) && b[i] != '"' {
+		if b[i] == '\\' {
+			i++
+		}
+		i++
+	}
+	if i >= len(b) {
 		return nil, false
 	}
-	o.i = start + n + 1
-	return o.b[start : start+n], true
-}
-
-// jsonEnd is where a string ends, -1 where it does not.
-func jsonEnd(b []byte) int {
-	for from := 0; ; {
-		n := bytes.IndexByte(b[from:], '"')
-		if n < 0 {
-			return -1
-		}
-		end := from + n
-		slashes := 0
-		for i := end - 1; i >= from && b[i] == '\\'; i-- {
-			slashes++
-		}
-		if slashes%2 == 0 {
-			return end
-		}
-		from = end + 1
-	}
+	s := b[o.i+1 : i]
+	o.i = i + 1
+	return s, true
 }
 
 // unescape takes the backslashes out of a string. It uses the Reader's memory until the next line.

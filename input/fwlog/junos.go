@@ -74,37 +74,15 @@ func (r *Reader) junos(l *syslog.Line) verdict {
 func (r *Reader) junosFields(c *cursor) bool {
 	e := &r.ev
 	for {
-		k := bytes.IndexByte(c.b, '=')
-		if k < 0 {
+		key, value, ok := c.pair()
+		if !ok {
 			break
 		}
-		key := c.b[bytes.LastIndexByte(c.b[:k], ' ')+1 : k]
-		c.b = c.b[k+1:]
-		if !c.take(`"`) {
-			continue
-		}
-		i := quoteEnd(c.b)
-		value := c.b[:i]
-		c.b = c.b[min(i+1, len(c.b)):]
 		if !r.junosField(key, value) {
 			return false
 		}
 	}
 	return e.Src.IsValid() && e.Dst.IsValid()
-}
-
-// quoteEnd is where the next '"' is that has no backslash before it, or the end.
-func quoteEnd(b []byte) int {
-	for i := 0; i < len(b); i++ {
-		n := bytes.IndexByte(b[i:], '"')
-		if n < 0 {
-			break
-		}
-		if i += n; i == 0 || b[i-1] != '\\' {
-			return i
-		}
-	}
-	return len(b)
 }
 
 func (r *Reader) junosField(key, value []byte) (ok bool) {

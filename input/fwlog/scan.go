@@ -89,6 +89,38 @@ func (c *cursor) take(s string) bool {
 	return true
 }
 
+// pair takes the next key=value. A value in quotes ends at the quote that has no backslash before it, or with the line.
+// Words without a value are passed over.
+func (c *cursor) pair() (key, value []byte, ok bool) {
+	b, start, i := c.b, 0, 0
+	for i < len(b) && b[i] != '=' {
+		if b[i] == ' ' {
+			start = i + 1
+		}
+		i++
+	}
+	if i == len(b) {
+		return nil, nil, false
+	}
+	key = b[start:i]
+	i++
+	if i == len(b) || b[i] != '"' {
+		start = i
+		for i < len(b) && b[i] != ' ' {
+			i++
+		}
+		c.b = b[i:]
+		return key, b[start:i], true
+	}
+	i++
+	start = i
+	for i < len(b) && (b[i] != '"' || b[i-1] == '\\') {
+		i++
+	}
+	c.b = b[min(i+1, len(b)):]
+	return key, b[start:i], true
+}
+
 // number takes digits.
 func (c *cursor) number() (uint64, bool) {
 	v, n := number(c.b)

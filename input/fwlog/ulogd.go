@@ -1,7 +1,6 @@
 package fwlog
 
 import (
-	"bytes"
 	"math"
 	"time"
 
@@ -15,10 +14,6 @@ func (r *Reader) ulogd(l *syslog.Line) verdict {
 	if len(b) == 0 || b[0] != '{' {
 		return foreign
 	}
-	const near = 4096 // bytes before the addresses; the largest objects have three thousand
-	if !bytes.Contains(b[:min(len(b), near)], []byte(`"src_ip"`)) && !bytes.Contains(b[:min(len(b), near)], []byte(`"oob.prefix"`)) {
-		return foreign
-	}
 	e := r.fresh(l)
 	u := ulogdLine{action: event.UnknownAction}
 	s := object{b: b, i: 1}
@@ -28,10 +23,12 @@ func (r *Reader) ulogd(l *syslog.Line) verdict {
 			break
 		}
 		if !r.ulogdField(key, value, &u) {
-			return broken
+			return u.ifOwn(broken)
 		}
 	}
 	switch {
+	case !u.own:
+		return foreign
 	case !e.Src.IsValid() && !e.Dst.IsValid() && u.family != 0 && u.family != inet && u.family != inet6:
 		return ignored // ARP and what else a bridge sees
 	case !e.Src.IsValid() || !e.Dst.IsValid() || !s.ended:
@@ -65,13 +62,24 @@ type ulogdLine struct {
 	family          uint64
 	flags           uint8
 	hasFlags        bool
+	own             bool // it has a key that only ulogd writes
 	action          event.Action
+}
+
+func (u *ulogdLine) ifOwn(v verdict) verdict {
+	if u.own {
+		return v
+	}
+	return foreign
 }
 
 func (r *Reader) ulogdField(key, value []byte, u *ulogdLine) (ok bool) {
 	e := &r.ev
 	ok = true
 	var v uint64
+	if hasPrefix(key, "oob.") {
+		u.own = true
+	}
 	switch string(key) {
 	case "timestamp":
 		u.stamp = value
