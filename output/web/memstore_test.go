@@ -56,6 +56,39 @@ func (m *memStore) Tail(ctx context.Context, b query.Box, n int) ([]event.Event,
 	return out[:min(n, len(out))], err
 }
 
+func (m *memStore) Pixels(ctx context.Context, b query.Box, g query.Grid) ([]query.Pixel, error) {
+	counts := map[query.Pixel]uint64{}
+	err := m.each(ctx, b, func(e *event.Event) {
+		p := query.Pixel{X: uint32((e.Time - b.From) / 1000 * int64(g.Width) / ((b.To - b.From) / 1000)), Class: query.ClassOf(e)}
+		if query.HasPort(e.Proto, e.DstPort) {
+			p.Y = g.Row(e.DstPort)
+		}
+		counts[p] += e.Hits()
+	})
+	out := make([]query.Pixel, 0, len(counts))
+	for p, n := range counts {
+		p.Count = n
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(p, q query.Pixel) int {
+		return cmp.Or(cmp.Compare(p.Class, q.Class), cmp.Compare(p.X, q.X), cmp.Compare(p.Y, q.Y))
+	})
+	return out, err
+}
+
+func (m *memStore) Points(ctx context.Context, b query.Box, n int) (out []query.Point, err error) {
+	err = m.each(ctx, b, func(e *event.Event) {
+		p := query.Point{Time: e.Time, Src: e.Src, Dst: e.Dst, Class: query.ClassOf(e), Count: uint32(e.Hits())}
+		if query.HasPort(e.Proto, e.DstPort) {
+			p.Port = e.DstPort
+		}
+		if len(out) < n {
+			out = append(out, p)
+		}
+	})
+	return out, err
+}
+
 func totalsOf(e *event.Event) query.Totals {
 	packets, bytes := query.Volume(e)
 	return query.Totals{Events: e.Hits(), Packets: packets, Bytes: bytes, First: e.Time, Last: e.Time, Sampled: e.Sampling > 1}

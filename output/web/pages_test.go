@@ -11,6 +11,7 @@ var shownPages = []struct {
 	most              float64
 }{
 	{"overview", "/", `document.querySelectorAll('.tile').length === 6 && document.querySelectorAll('svg rect').length > 50`, 160e3},
+	{"fireplot", "/fireplot?from=-24h", `document.querySelector('canvas') && document.querySelectorAll('tbody tr').length > 10`, 300e3},
 	{"health", "/health", `document.body.innerText.includes('new-core')`, 120e3},
 	{"warnings", "/warnings?from=-7d", `document.querySelectorAll('tbody tr').length > 3`, 160e3},
 	{"warnings-lists", "/warnings?from=-7d&group=list", `document.querySelectorAll('tbody tr').length > 1`, 160e3},

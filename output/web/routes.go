@@ -36,6 +36,8 @@ var apiRoutes = []route{
 	{"GET", "/api/v1/top", append([]string{"by", "n", "format"}, spanParams...), false, true, (*Server).getTop},
 	{"GET", "/api/v1/series", append([]string{"by", "n", "step", "format"}, spanParams...), false, true, (*Server).getSeries},
 	{"GET", "/api/v1/distinct", append([]string{"by"}, spanParams...), false, true, (*Server).getDistinct},
+	{"GET", "/api/v1/pixels", append([]string{"width", "height"}, spanParams...), false, true, (*Server).getPixels},
+	{"GET", "/api/v1/points", append([]string{"n"}, spanParams...), false, true, (*Server).getPoints},
 	{"GET", "/api/v1/warnings", append([]string{"n", "min", "rule", "list", "address", "state", "format"}, spanParams...), false, true, (*Server).getWarnings},
 	{"GET", "/api/v1/warnings/{id}", nil, false, true, (*Server).getWarning},
 	{"POST", "/api/v1/warnings/{id}/ack", nil, false, true, (*Server).postAck},

@@ -99,8 +99,16 @@ func sceneEvent(rng *rand.Rand, places []place) event.Event {
 		e.Src, e.Dst, e.Own = foreign, own, event.SideDst
 		e.DstPort = []uint16{23, 22, 445, 3389, 8728, 7547, 5555, 2323}[min(int(math.Abs(rng.NormFloat64())*2.5), 7)]
 		e.TCPFlags, e.Packets, e.Bytes = event.SYN, 1, 60
-		if t := event.Stamp(e.Time); moment.Sub(t) < 9*time.Hour && rng.IntN(3) == 0 {
+		switch t := event.Stamp(e.Time); {
+		case moment.Sub(t) < 9*time.Hour && rng.IntN(3) == 0:
 			e.DstPort = 7547 // a surge
+		case rng.IntN(4) == 0: // anything, low ports more often
+			e.DstPort = uint16(math.Exp2(rng.Float64() * 16))
+			if rng.IntN(3) == 0 {
+				e.Proto, e.TCPFlags = event.UDP, 0
+			}
+		case moment.Sub(t) < 15*time.Hour && rng.IntN(6) == 0: // a slow scan through all ports
+			e.Src, e.DstPort = netip.MustParseAddr("203.0.113.140"), uint16(1+(15*time.Hour-moment.Sub(t)).Seconds()/(15*3600)*65000)
 		}
 		return e
 	case n < 30:

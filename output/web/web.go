@@ -98,6 +98,8 @@ type Store interface {
 	Top(ctx context.Context, b query.Box, t query.TopBy) (query.Groups, error)
 	Distinct(ctx context.Context, b query.Box, f query.Field) (uint64, error)
 	Series(ctx context.Context, b query.Box, s query.SeriesBy) ([]query.Series, error)
+	Pixels(ctx context.Context, b query.Box, g query.Grid) ([]query.Pixel, error)
+	Points(ctx context.Context, b query.Box, n int) ([]query.Point, error)
 	Address(ctx context.Context, b query.Box, a netip.Addr) (query.Address, error)
 	Incidents(ctx context.Context, q query.IncidentBox) ([]query.Incident, error)
 	Ack(ctx context.Context, id, by, why string) error

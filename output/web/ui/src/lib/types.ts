@@ -133,6 +133,8 @@ export interface Incident {
   why?: string
   event: Event
   evidence: Evidence[]
+  scan?: Scan
+  surge?: Surge
   told: number
   acked?: { at: string; by: string; why: string }
   muted?: Mute
@@ -140,6 +142,35 @@ export interface Incident {
 
 export type Severity = 'info' | 'low' | 'medium' | 'high' | 'critical'
 export const severities: Severity[] = ['critical', 'high', 'medium', 'low', 'info']
+
+export interface Scan {
+  pattern: string
+  ports: number
+  port_low: number
+  port_high: number
+  targets: number
+  sources: number
+  rate?: number
+}
+
+export interface Surge {
+  meaning?: string
+  sources: number
+  expected: number
+  curve?: number[]
+}
+
+export interface Pixels extends Span {
+  width: number
+  height: number
+  classes: string[]
+  pixels: number[] // x, y, class, count of each cell
+}
+
+export interface Points extends Span {
+  classes: string[]
+  points: number[] // milliseconds after from, port, class, count of each event
+}
 
 export interface Warnings extends Span {
   found: number
