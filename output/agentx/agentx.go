@@ -191,11 +191,7 @@ func (a *Agent) once(ctx context.Context) (established bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	l, err := newLine(conn, tick)
-	if err != nil {
-		return false, err
-	}
-	s := newSession(a, l)
+	s := newSession(a, conn)
 	err = s.run(ctx)
 	return s.established, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"time"
 )
@@ -13,7 +14,7 @@ import (
 // hundred questions one after the other and handing each to another goroutine takes longer than answering it.
 type session struct {
 	*Agent
-	line *line
+	conn net.Conn
 	in   receiver
 	enc  encoder
 	vars []variable // of the answer that is being made
@@ -45,9 +46,9 @@ const (
 // errClosed is a session that the master ended.
 var errClosed = errors.New("the SNMP agent closed the session")
 
-func newSession(a *Agent, l *line) *session {
+func newSession(a *Agent, conn net.Conn) *session {
 	return &session{
-		Agent: a, line: l, in: receiver{from: l}, pending: map[uint32]request{}, refused: map[int]time.Time{},
+		Agent: a, conn: conn, in: receiver{from: conn}, pending: map[uint32]request{}, refused: map[int]time.Time{},
 		granted: make([]bool, len(a.collector.roots)),
 	}
 }
@@ -55,20 +56,23 @@ func newSession(a *Agent, l *line) *session {
 // run opens the session, registers all regions and answers until the session or ctx ends.
 func (s *session) run(ctx context.Context) error {
 	defer func() {
-		s.line.Close()
+		s.conn.Close()
 		s.stats.connected.Store(0)
 		s.stats.granted.Store(0)
 		s.stats.refused.Store(0)
 	}()
 	// The end of ctx ends a wait for the master at once.
 	stop := context.AfterFunc(ctx, func() {
-		if err := s.line.end(); err != nil {
+		if err := s.conn.SetReadDeadline(time.Unix(1, 0)); err != nil {
 			s.log.Debug("wake AgentX session", "error", err)
 		}
 	})
 	defer stop()
 	s.keeper.forget()
 	s.heard = time.Now()
+	if err := s.deadlines(s.heard); err != nil {
+		return err
+	}
 	open := s.request(pduOpen, 0)
 	if err := s.send(s.enc.open(&open, byte(time.Duration(s.cfg.Timeout)/time.Second), s.collector.root, sessionName)); err != nil {
 		return err
@@ -85,7 +89,7 @@ func (s *session) run(ctx context.Context) error {
 		}
 		if err == nil && now.Sub(ticked) >= tick {
 			ticked = now
-			err = s.tick()
+			err = errors.Join(s.tick(now), s.deadlines(now))
 		}
 		if err != nil && ctx.Err() == nil {
 			return err
@@ -93,6 +97,11 @@ func (s *session) run(ctx context.Context) error {
 	}
 	s.goodbye(closeShutdown)
 	return ctx.Err()
+}
+
+// deadlines lets a wait for the master end at the next tick, and a write to a master that does not read before long.
+func (s *session) deadlines(now time.Time) error {
+	return errors.Join(s.conn.SetReadDeadline(now.Add(tick)), s.conn.SetWriteDeadline(now.Add(writeTimeout)))
 }
 
 // request makes the next PDU of ours and remembers that it waits for an answer.
@@ -103,7 +112,7 @@ func (s *session) request(kind byte, region int) pdu {
 }
 
 func (s *session) send(b []byte) error {
-	_, err := s.line.Write(b)
+	_, err := s.conn.Write(b)
 	return err
 }
 
@@ -116,8 +125,7 @@ func (s *session) goodbye(reason byte) {
 }
 
 // tick looks after what time brings: answers that stay away, silence, walks that ended, regions that may be free by now.
-func (s *session) tick() error {
-	now := time.Now()
+func (s *session) tick(now time.Time) error {
 	s.keeper.tidy(now)
 	for _, r := range s.pending {
 		if now.Sub(r.sent) > time.Duration(s.cfg.Timeout) {
