@@ -7,7 +7,7 @@ FUZZTIME ?= 30s
 PAGE = output/web/ui
 PAGE_SOURCES = $(shell find $(PAGE)/src $(PAGE)/public $(PAGE)/index.html $(PAGE)/*.ts $(PAGE)/*.js -type f 2>/dev/null)
 
-.PHONY: help page build demo test check bench bench-flow bench-snmp bench-store fuzz man packages clean
+.PHONY: help page build demo test check bench bench-flow bench-snmp bench-store bench-fwlog fuzz man packages clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ bench-store: ## 100 million flows stored and asked, beside nfdump; takes a quart
 
 bench-snmp: ## walks through snmpd, with amavisd-snmp-subagent and then varde behind it
 	$(GO) test -run '^$$' -bench Beside -benchtime 3s ./cmd/snmp
+
+bench-fwlog: ## perl, psad, fwlogwatch and varde on the same firewall log; takes some minutes
+	cd tools && $(GO) run ./benchfwlog
 
 fuzz: ## every fuzz target for FUZZTIME each
 	tools/fuzz.sh $(FUZZTIME)

@@ -21,7 +21,7 @@ import (
 // houses are the folders that may hold Go packages, as in docs/architecture.md. A package elsewhere fails the test.
 var houses = []string{
 	"event", "event/human", "event/query",
-	"input/flow", "input/flow/flowgen", "input/fwlog", "input/potlog", "input/honeypot", "input/mailgw", "input/mailgw/amavistest", "input/sensor",
+	"input/flow", "input/flow/flowgen", "input/fwlog", "input/fwlog/fwloggen", "input/potlog", "input/honeypot", "input/mailgw", "input/mailgw/amavistest", "input/sensor",
 	"input/capture", "input/frame", "input/syslog", "input/follow",
 	"core/intel", "core/geo", "core/detect", "core/decode", "core/store", "core/pipe",
 	"output/warn", "output/plot", "output/graph", "output/report", "output/web", "output/agentx", "output/agentx/snmpdtest", "output/check",

@@ -15,48 +15,41 @@ type object struct {
 // member is the next key and its value. A string is given as it is written, without its quotes; an object or an array
 // in place of a value ends the reading, since ulogd writes none.
 func (o *object) member() (key, value []byte, ok bool) {
-	if c := o.next(); c == ',' {
-		o.i++
+	b, i := o.b, o.i
+	for i < len(b) && (b[i] == ' ' || b[i] == ',') {
+		i++
 	}
-	if o.next() == '}' {
-		o.i++
+	if i < len(b) && b[i] == '}' {
 		o.ended = true
+	}
+	if key, i = jsonString(b, i); i == 0 {
 		return nil, nil, false
 	}
-	if key, ok = o.text(); !ok || o.next() != ':' {
+	for i < len(b) && (b[i] == ' ' || b[i] == ':') {
+		i++
+	}
+	if i == len(b) || b[i] == '{' || b[i] == '[' {
 		return nil, nil, false
 	}
-	o.i++
-	switch o.next() {
-	case '"':
-		value, ok = o.text()
-		return key, value, ok
-	case '{', '[', 0:
-		return nil, nil, false
+	if b[i] == '"' {
+		value, o.i = jsonString(b, i)
+		return key, value, o.i > 0
 	}
-	start := o.i
-	for o.i < len(o.b) && o.b[o.i] != ',' && o.b[o.i] != '}' && o.b[o.i] != ' ' {
-		o.i++
+	start := i
+	for i < len(b) && b[i] != ',' && b[i] != '}' && b[i] != ' ' {
+		i++
 	}
-	return key, o.b[start:o.i], true
+	o.i = i
+	return key, b[start:i], true
 }
 
-// next is the next character that is no blank, 0 at the end.
-func (o *object) next() byte {
-	for o.i < len(o.b) && (o.b[o.i] == ' ' || o.b[o.i] == '\t') {
-		o.i++
+// jsonString is the string that begins at i, and where its end is; 0 where there is none.
+func jsonString(b []byte, i int) ([]byte, int) {
+	if i >= len(b) || b[i] != '"' {
+		return nil, 0
 	}
-	if o.i == len(o.b) {
-		return 0
-	}
-	return o.b[o.i]
-}
-
-func (o *object) text() ([]byte, bool) {
-	if o.next() != '"' {
-		return nil, false
-	}
-	b, i := o.b, o.i+1
+	i++
+	start := i
 	for i < len(b) && b[i] != '"' {
 		if b[i] == '\\' {
 			i++
@@ -64,11 +57,9 @@ func (o *object) text() ([]byte, bool) {
 		i++
 	}
 	if i >= len(b) {
-		return nil, false
+		return nil, 0
 	}
-	s := b[o.i+1 : i]
-	o.i = i + 1
-	return s, true
+	return b[start:i], i + 1
 }
 
 // unescape takes the backslashes out of a string. It uses the Reader's memory until the next line.
