@@ -73,7 +73,7 @@ type source struct {
 
 // openSource opens a file and looks at its beginning.
 func openSource(path string) (*source, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not make us wait
 	if err != nil {
 		return nil, err
 	}

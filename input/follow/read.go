@@ -157,7 +157,8 @@ func logOf(path string) (base string, r rotation) {
 	dir, name := filepath.Split(path)
 	name = unpacked(name)
 	for i := 1; i < len(name); i++ {
-		if r, ok := parseRotation(name[i:]); ok {
+		r, ok := parseRotation(name[i:])
+		if ok && strings.Trim(name[:i], ".0123456789") != "" { // 192.0.2.1 is a log of its own
 			return dir + name[:i], r
 		}
 	}

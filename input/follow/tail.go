@@ -149,9 +149,10 @@ func (t *tail) away(now time.Time) {
 	}
 	if t.file != nil && now.Sub(t.missing) > linger && now.Sub(t.grew) > linger && unlinked(t.file) {
 		t.f.finish(&t.lines, &t.origin)
+		t.f.mu.Lock()
 		t.pos.offset = t.at
-		t.file.Close()
-		t.file = nil
+		t.f.mu.Unlock()
+		t.forget()
 	}
 }
 
