@@ -16,8 +16,8 @@ type Port struct {
 }
 
 const (
-	tcp    = event.TCP
-	udp    = event.UDP
+	tcp = event.TCP
+	udp = event.UDP
 )
 
 // ports are in the order of their numbers, TCP before UDP. Names are those of products and protocols as administrators

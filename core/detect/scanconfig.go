@@ -42,9 +42,14 @@ func (c *ScanConfig) Check() error {
 		value     int
 		low, high int
 	}{
-		{"fast_ports", c.FastPorts, 3, manyPairs}, {"slow_ports", c.SlowPorts, 3, manyPairs}, {"hosts", c.Hosts, 2, manyPairs},
-		{"odd_probes", c.OddProbes, 1, manyPairs}, {"sources", c.Sources, 2, maxMembers}, {"growth", int(c.Growth), 2, 1000},
-		{"max_sources", c.MaxSources, 16, 10_000_000}, {"max_scans", c.MaxScans, 16, 100_000},
+		{"fast_ports", c.FastPorts, 3, manyPairs},
+		{"slow_ports", c.SlowPorts, 3, manyPairs},
+		{"hosts", c.Hosts, 2, manyPairs},
+		{"odd_probes", c.OddProbes, 1, manyPairs},
+		{"sources", c.Sources, 2, maxMembers},
+		{"growth", int(c.Growth), 2, 1000},
+		{"max_sources", c.MaxSources, 16, 10_000_000},
+		{"max_scans", c.MaxScans, 16, 100_000},
 	} {
 		if v.value < v.low || v.value > v.high {
 			return fmt.Errorf("%s is %d; use %d to %d", v.name, v.value, v.low, v.high)

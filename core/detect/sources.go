@@ -274,7 +274,7 @@ func (s *Scans) spearman(steps []step) float64 {
 	if xx == 0 || yy == 0 {
 		return 0
 	}
-	return xy / math.Sqrt(xx * yy)
+	return xy / math.Sqrt(xx*yy)
 }
 
 // ranks appends the ranks of n sorted things, ties sharing their mean.
