@@ -50,6 +50,7 @@ var dependencies = map[string]string{
 	"github.com/rogpeppe/go-internal":     "tests: testscript pages of whole commands",
 	"github.com/spf13/cobra":              "commands, help, completion and man pages from one definition",
 	"golang.org/x/crypto":                 "argon2id, the hash of the page's passwords",
+	"golang.org/x/image":                  "letters in the Fireplot",
 	"golang.org/x/sync":                   "groups of goroutines that end together",
 	"golang.org/x/sys":                    "socket options and ancillary data",
 	"golang.org/x/term":                   "whether somebody looks, and how wide the window is",
