@@ -99,14 +99,11 @@ type known struct {
 func (c *Config) knownPeers(zone *time.Location) ([]known, error) {
 	var out []known
 	for i := range c.Peers {
-		p, err := parsePrefix(c.Peers[i].Address)
-		if err != nil {
+		if err := c.Peers[i].Check(); err != nil {
 			return nil, err
 		}
-		z, err := loadZone(c.Peers[i].Zone, zone)
-		if err != nil {
-			return nil, err
-		}
+		p, _ := parsePrefix(c.Peers[i].Address) // Check has seen that both can be read
+		z, _ := loadZone(c.Peers[i].Zone, zone)
 		out = append(out, known{p, c.Peers[i].Name, z})
 	}
 	slices.SortStableFunc(out, func(a, b known) int { return b.prefix.Bits() - a.prefix.Bits() })

@@ -142,6 +142,32 @@ func TestUDP(t *testing.T) {
 	}
 }
 
+func TestConfig(t *testing.T) {
+	for want, change := range map[string]func(*Config){
+		"tls needs cert_file":  func(c *Config) { c.TLS = []string{":6514"} },
+		"which has no address": func(c *Config) { c.ClientCA = "ca.pem" },
+		"max_connections is 0": func(c *Config) { c.Connections = 0 },
+		"idle is 1s":           func(c *Config) { c.Idle = 1e9 },
+		"sockets is -1":        func(c *Config) { c.Sockets = -1 },
+		"zone":                 func(c *Config) { c.Zone = "Middle/Earth" },
+		"no address or prefix": func(c *Config) { c.Peers = []PeerConfig{{Address: "router"}} },
+		`zone "Local time"`:    func(c *Config) { c.Peers = []PeerConfig{{Address: "192.0.2.1", Zone: "Local time"}} },
+	} {
+		c := testConfig()
+		change(&c)
+		if _, err := NewServer(c, nil, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	s, err := NewServer(Config{UDP: []string{"203.0.113.1:0"}, Connections: 4, Idle: 1e12}, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Listen(t.Context()); err == nil || !strings.Contains(err.Error(), "change syslog.udp") {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestDrain: what is in the socket when the end is asked for is still read.
 func TestDrain(t *testing.T) {
 	cfg := testConfig()
