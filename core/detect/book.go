@@ -26,7 +26,7 @@ type cell[T any] struct {
 
 func newBook[T any](most int) *book[T] {
 	size := 16
-	for size < most {
+	for size < 2*most { // half empty, so that most chains have no second cell
 		size *= 2
 	}
 	b := &book[T]{most: most, secret: rand.Uint64(), heads: make([]int32, size), next: 1}

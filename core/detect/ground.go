@@ -1,8 +1,8 @@
 package detect
 
 import (
+	"encoding/binary"
 	"fmt"
-	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -207,10 +207,10 @@ func minute(at int64) uint32 { return uint32(at / int64(time.Minute)) }
 func sourceKey(a netip.Addr) uint64 {
 	if a.Is4() {
 		b := a.As4()
-		return v4Key | uint64(b[0])<<24 | uint64(b[1])<<16 | uint64(b[2])<<8 | uint64(b[3])
+		return v4Key | uint64(binary.BigEndian.Uint32(b[:]))
 	}
 	b := a.As16()
-	return be64(b[:8])
+	return binary.BigEndian.Uint64(b[:8])
 }
 
 const (
@@ -237,28 +237,25 @@ func sourcePrefix(key uint64) netip.Prefix {
 }
 
 func addr4(v uint32) netip.Addr {
-	return netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], v)
+	return netip.AddrFrom4(b)
 }
 
 func addr6(hi uint64) netip.Addr {
 	var b [16]byte
-	for i := range 8 {
-		b[i] = byte(hi >> (56 - 8*i))
-	}
+	binary.BigEndian.PutUint64(b[:8], hi)
 	return netip.AddrFrom16(b)
-}
-
-func be64(b []byte) (v uint64) {
-	for _, c := range b[:8] {
-		v = v<<8 | uint64(c)
-	}
-	return v
 }
 
 // addrHash is the same in every run, so that a replay ends the same.
 func addrHash(a netip.Addr) uint64 {
+	if a.Is4() {
+		b := a.As4()
+		return mix(uint64(binary.BigEndian.Uint32(b[:])) + 1)
+	}
 	b := a.As16()
-	return mix(mix(be64(b[:8])+math.MaxUint32) ^ be64(b[8:]))
+	return mix(mix(binary.BigEndian.Uint64(b[:8])) ^ binary.BigEndian.Uint64(b[8:]))
 }
 
 func serviceHash(a netip.Addr, proto uint8, port uint16) uint64 {

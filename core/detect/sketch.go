@@ -97,8 +97,12 @@ func newStamps(size int) stamps {
 func (s stamps) age(hash uint64, now uint32) (minutes uint32, known bool) {
 	slots, tag := s.bucket(hash)
 	for i := range slots {
-		if v := slots[i].Load(); v>>minuteBits == tag {
+		v := slots[i].Load()
+		if v>>minuteBits == tag {
 			return since(v, now), true
+		}
+		if v == 0 {
+			break // slots are filled in their order and never emptied
 		}
 	}
 	return 0, false
@@ -126,8 +130,10 @@ func (s stamps) mark(hash uint64, now uint32) {
 			return
 		}
 		if v == 0 {
-			at, oldest = i, math.MaxUint32
-		} else if age := since(v, now); age > oldest {
+			at = i
+			break
+		}
+		if age := since(v, now); age > oldest {
 			at, oldest = i, age
 		}
 	}

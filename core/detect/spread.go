@@ -34,15 +34,15 @@ func neighbours(a netip.Addr) uint64 {
 }
 
 // spread looks whether a probe completes a distributed scan, and opens it: sources of one neighbourhood or autonomous
-// system that share the ports of one target between them. In an autonomous system, which may be half a country, each must
-// have tried several ports.
+// system that share the ports of one target between them. Each must have tried several ports, more in an autonomous
+// system, which may be half a country.
 func (s *Scans) spread(key, near uint64, e *event.Event, n noted, p pair) int32 {
 	groups := [...]struct {
 		key   uint64
 		least int // ports that each source has tried
-	}{{near, 1}, {asKey | uint64(e.ASN), 3}}
+	}{{near, 2}, {asKey | uint64(e.ASN), 3}}
 	for _, g := range groups {
-		if g.key == asKey || s.open.find(g.key) != 0 {
+		if g.key == asKey || len(n.pairs) < g.least || s.open.find(g.key) != 0 {
 			continue
 		}
 		members := s.join(g.key, key)
