@@ -21,7 +21,7 @@ import (
 // houses are the folders that may hold Go packages, as in docs/architecture.md. A package elsewhere fails the test.
 var houses = []string{
 	"event", "event/human", "event/query",
-	"input/flow", "input/flow/flowgen", "input/fwlog", "input/fwlog/fwloggen", "input/potlog", "input/honeypot", "input/mailgw", "input/mailgw/amavistest", "input/sensor",
+	"input/flow", "input/flow/flowgen", "input/fwlog", "input/fwlog/fwloggen", "input/potlog", "input/honeypot", "input/mailgw", "input/mailgw/amavistest", "input/mailgw/webget", "input/sensor",
 	"input/capture", "input/frame", "input/syslog", "input/follow",
 	"core/intel", "core/geo", "core/detect", "core/decode", "core/store", "core/pipe",
 	"output/warn", "output/plot", "output/graph", "output/report", "output/web", "output/agentx", "output/agentx/snmpdtest", "output/check",
@@ -38,23 +38,25 @@ var allowed = map[string]string{
 
 // dependencies are the modules that go.mod may name directly, with the reason.
 var dependencies = map[string]string{
-	"github.com/chromedp/cdproto":         "tests: the browser's protocol, for events of the page",
-	"github.com/chromedp/chromedp":        "tests: the page in a real browser",
-	"github.com/duckdb/duckdb-go/v2":      "the engine of the store",
-	"github.com/gaissmai/bart":            "prefix table of the lists",
-	"github.com/goccy/go-yaml":            "strict YAML with line and column",
-	"github.com/google/go-cmp":            "tests: differences people can read",
-	"github.com/invopop/jsonschema":       "JSON Schema of the configuration for editors",
-	"github.com/miekg/dns":                "block lists in DNS: cache, zone and answer by their wire form",
-	"github.com/prometheus/client_golang": "the metrics exposition",
-	"github.com/rogpeppe/go-internal":     "tests: testscript pages of whole commands",
-	"github.com/spf13/cobra":              "commands, help, completion and man pages from one definition",
-	"golang.org/x/crypto":                 "argon2id, the hash of the page's passwords",
-	"golang.org/x/image":                  "letters in the Fireplot",
-	"golang.org/x/sync":                   "groups of goroutines that end together",
-	"golang.org/x/sys":                    "socket options and ancillary data",
-	"golang.org/x/term":                   "whether somebody looks, and how wide the window is",
-	"pgregory.net/rapid":                  "tests: generated data with shrinking",
+	"github.com/chromedp/cdproto":             "tests: the browser's protocol, for events of the page",
+	"github.com/chromedp/chromedp":            "tests: the page in a real browser",
+	"github.com/duckdb/duckdb-go/v2":          "the engine of the store",
+	"github.com/gaissmai/bart":                "prefix table of the lists",
+	"github.com/goccy/go-yaml":                "strict YAML with line and column",
+	"github.com/google/go-cmp":                "tests: differences people can read",
+	"github.com/invopop/jsonschema":           "JSON Schema of the configuration for editors",
+	"github.com/maxmind/mmdbwriter":           "tests: real MMDB files in the layouts of vendors",
+	"github.com/miekg/dns":                    "block lists in DNS: cache, zone and answer by their wire form",
+	"github.com/oschwald/maxminddb-golang/v2": "country and autonomous system from MMDB files",
+	"github.com/prometheus/client_golang":     "the metrics exposition",
+	"github.com/rogpeppe/go-internal":         "tests: testscript pages of whole commands",
+	"github.com/spf13/cobra":                  "commands, help, completion and man pages from one definition",
+	"golang.org/x/crypto":                     "argon2id, the hash of the page's passwords",
+	"golang.org/x/image":                      "letters in the Fireplot",
+	"golang.org/x/sync":                       "groups of goroutines that end together",
+	"golang.org/x/sys":                        "socket options and ancillary data",
+	"golang.org/x/term":                       "whether somebody looks, and how wide the window is",
+	"pgregory.net/rapid":                      "tests: generated data with shrinking",
 }
 
 const (

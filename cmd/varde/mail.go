@@ -11,6 +11,7 @@ import (
 	"varde/event"
 	"varde/input/follow"
 	"varde/input/mailgw"
+	"varde/input/mailgw/webget"
 	"varde/output/agentx"
 	"varde/output/web"
 )
@@ -26,7 +27,7 @@ type mail struct {
 // newMail wires what is configured of it. The other parts are there already.
 func (d *daemon) newMail() (err error) {
 	m := &d.mail
-	m.gateway = mailgw.New(d.cfg.Mail, net.DefaultResolver, d.log)
+	m.gateway = mailgw.New(d.cfg.Mail, net.DefaultResolver, webget.New(), d.log)
 	if log := d.cfg.MailLog; len(log.Paths) > 0 || log.Journal != nil {
 		m.lines = mailgw.NewMailLog()
 		if m.follower, err = follow.New("mail", log, d.cfg.DataDir, m.line(d.pipe.Emit), d.log); err != nil {

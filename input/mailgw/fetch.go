@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -14,44 +13,22 @@ import (
 
 // Bounds on what other programs and servers may make us read.
 const (
-	maxAnswer    = 1 << 20
-	fetchTimeout = 15 * time.Second
-	runTimeout   = 20 * time.Second
-	maxSecret    = 4096
+	maxAnswer  = 1 << 20
+	runTimeout = 20 * time.Second
+	maxSecret  = 4096
 )
 
-// newClient follows redirects no further than three times and to the same host only, so that a password is not
-// carried elsewhere.
-func newClient() *http.Client {
-	return &http.Client{
-		Timeout: fetchTimeout,
-		CheckRedirect: func(req *http.Request, via []*http.Request) error {
-			if len(via) > 3 || req.URL.Host != via[0].URL.Host {
-				return fmt.Errorf("redirected to %s, which is not followed", req.URL.Host)
-			}
-			return nil
-		},
-	}
-}
+// Open opens a page by its http or https address; webget has one. Its error names the address.
+type Open func(ctx context.Context, url string, header map[string]string) (io.ReadCloser, error)
 
-// fetch gets a URL whole, up to maxAnswer bytes.
-func fetch(ctx context.Context, client *http.Client, url string, header http.Header) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// get reads a page whole, up to maxAnswer bytes.
+func (o Open) get(ctx context.Context, url string, header map[string]string) ([]byte, error) {
+	body, err := o(ctx, url, header)
 	if err != nil {
 		return nil, err
 	}
-	if header != nil {
-		req.Header = header
-	}
-	res, err := client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("read %s: the server says %s", url, res.Status)
-	}
-	return readBounded(res.Body, url)
+	defer body.Close()
+	return readBounded(body, url)
 }
 
 func readBounded(r io.Reader, what string) ([]byte, error) {
@@ -66,9 +43,9 @@ func readBounded(r io.Reader, what string) ([]byte, error) {
 }
 
 // fileOrURL reads what stands at a path or behind an http or https address.
-func fileOrURL(ctx context.Context, client *http.Client, where string) ([]byte, error) {
+func fileOrURL(ctx context.Context, open Open, where string) ([]byte, error) {
 	if isURL(where) {
-		return fetch(ctx, client, where, nil)
+		return open.get(ctx, where, nil)
 	}
 	f, err := os.Open(where)
 	if err != nil {

@@ -101,10 +101,11 @@ type source struct {
 	logged  time.Time
 }
 
-// New makes a Gateway of what is configured; it opens nothing yet. texts is asked for ClamAV's DNS record.
-func New(cfg Config, texts Texts, log *slog.Logger) *Gateway {
+// New makes a Gateway of what is configured; it opens nothing yet. texts is asked for ClamAV's DNS record, open for
+// pages.
+func New(cfg Config, texts Texts, open Open, log *slog.Logger) *Gateway {
 	g := NewMTA(cfg, log)
-	g.rspamd, g.clamav, g.scanners = NewRspamd(cfg.Rspamd), NewClamAV(cfg.ClamAV, texts), NewScanners(cfg)
+	g.rspamd, g.clamav, g.scanners = NewRspamd(cfg.Rspamd, open), NewClamAV(cfg.ClamAV, texts), NewScanners(cfg, open)
 	g.add(cfg.Rspamd.URL != "", "rspamd", cfg.Every, g.askRspamd)
 	g.add(cfg.ClamAV.Dir != "", "clamav", cfg.Scanners, g.askClamAV)
 	g.add(len(g.scanners.probes) > 0, "antivirus", cfg.Scanners, g.askScanners)
@@ -253,17 +254,16 @@ type Scanners struct {
 }
 
 // NewScanners makes a reader of what is configured; it opens nothing yet.
-func NewScanners(cfg Config) *Scanners {
+func NewScanners(cfg Config, open Open) *Scanners {
 	s := &Scanners{}
-	client := newClient()
 	if cfg.Sophos.Status != "" {
-		s.probes = append(s.probes, func(ctx context.Context) ScannerState { return sophos(ctx, cfg.Sophos, client, time.Now()) })
+		s.probes = append(s.probes, func(ctx context.Context) ScannerState { return sophos(ctx, cfg.Sophos, open, time.Now()) })
 	}
 	if len(cfg.Defender.Run) > 0 || cfg.Defender.File != "" {
 		s.probes = append(s.probes, func(ctx context.Context) ScannerState { return defender(ctx, cfg.Defender, time.Now()) })
 	}
 	for _, p := range cfg.Probes {
-		s.probes = append(s.probes, func(ctx context.Context) ScannerState { return probe(ctx, p, client, time.Now()) })
+		s.probes = append(s.probes, func(ctx context.Context) ScannerState { return probe(ctx, p, open, time.Now()) })
 	}
 	return s
 }

@@ -17,6 +17,7 @@ import (
 
 	"varde/event"
 	"varde/event/human"
+	"varde/input/mailgw/webget"
 )
 
 func figure(figures []event.Figure, name string, labels ...string) (event.Figure, bool) {
@@ -53,7 +54,7 @@ func TestGatewayFigures(t *testing.T) {
 	cfg.Postfix.QueueDir, cfg.Postfix.Postqueue = filepath.Join(t.TempDir(), "none"), ""
 	cfg.Probes = []ProbeConfig{{Name: "p", Newest: "testdata/amavis/snmp.db"}, {Name: "q", Newest: "testdata/none"}}
 	var log bytes.Buffer
-	g := New(cfg, nil, slog.New(slog.NewTextHandler(&log, nil)))
+	g := New(cfg, nil, webget.New(), slog.New(slog.NewTextHandler(&log, nil)))
 	if f, _ := g.Figures(t.Context()); len(f) != 0 {
 		t.Errorf("%d figures before anything was asked", len(f))
 	}
@@ -167,7 +168,7 @@ func TestEveryCounterIsGiven(t *testing.T) {
 
 func TestRunAsksAgainAndEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := New(DefaultConfig(), nil, slog.New(slog.DiscardHandler))
+		g := New(DefaultConfig(), nil, webget.New(), slog.New(slog.DiscardHandler))
 		asked := 0
 		g.sources = []*source{{name: "slow", every: 10 * time.Second, ask: func(context.Context) ([]event.Figure, time.Time, error) {
 			asked++

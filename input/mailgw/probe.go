@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -79,16 +78,16 @@ func (c *ProbeConfig) Check() error {
 }
 
 // probe does what the configuration says.
-func probe(ctx context.Context, cfg ProbeConfig, client *http.Client, now time.Time) ScannerState {
+func probe(ctx context.Context, cfg ProbeConfig, open Open, now time.Time) ScannerState {
 	s := ScannerState{Name: cfg.Name, Read: now}
 	var err error
 	switch {
 	case cfg.Newest != "":
 		s, err = newest(cfg.Newest, s)
 	case cfg.Manifest != "":
-		s, err = manifest(ctx, cfg, client, s)
+		s, err = manifest(ctx, cfg, open, s)
 	default:
-		s, err = searched(ctx, cfg, client, s)
+		s, err = searched(ctx, cfg, open, s)
 	}
 	if err == nil && s.Made.After(now.Add(24*time.Hour)) {
 		err = fmt.Errorf("it says %s, which is in the future", s.Made.Format(time.RFC3339))
@@ -121,8 +120,8 @@ func newest(pattern string, s ScannerState) (ScannerState, error) {
 }
 
 // manifest compares every file that a list of checksums names; the worst decides.
-func manifest(ctx context.Context, cfg ProbeConfig, client *http.Client, s ScannerState) (ScannerState, error) {
-	b, err := fileOrURL(ctx, client, cfg.Manifest)
+func manifest(ctx context.Context, cfg ProbeConfig, open Open, s ScannerState) (ScannerState, error) {
+	b, err := fileOrURL(ctx, open, cfg.Manifest)
 	if err != nil {
 		return s, err
 	}
@@ -174,11 +173,11 @@ func parseManifest(b []byte) ([]checksum, error) {
 }
 
 // searched looks for a time or a number in the output of a program, or in a file or page.
-func searched(ctx context.Context, cfg ProbeConfig, client *http.Client, s ScannerState) (ScannerState, error) {
+func searched(ctx context.Context, cfg ProbeConfig, open Open, s ScannerState) (ScannerState, error) {
 	var b []byte
 	var err error
 	if cfg.From != "" {
-		b, err = fileOrURL(ctx, client, cfg.From)
+		b, err = fileOrURL(ctx, open, cfg.From)
 	} else {
 		b, err = run(ctx, cfg.Run)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 )
 
@@ -44,14 +43,14 @@ const maxScanTimes = 64
 
 // Rspamd reads the statistics of one rspamd.
 type Rspamd struct {
-	cfg    RspamdConfig
-	client *http.Client
-	now    func() time.Time
+	cfg  RspamdConfig
+	open Open
+	now  func() time.Time
 }
 
 // NewRspamd makes a reader; it asks nothing yet.
-func NewRspamd(cfg RspamdConfig) *Rspamd {
-	return &Rspamd{cfg: cfg, client: newClient(), now: time.Now}
+func NewRspamd(cfg RspamdConfig, open Open) *Rspamd {
+	return &Rspamd{cfg: cfg, open: open, now: time.Now}
 }
 
 // Snapshot asks for the statistics.
@@ -59,15 +58,15 @@ func (r *Rspamd) Snapshot(ctx context.Context) (RspamdValues, error) {
 	if r.cfg.URL == "" {
 		return RspamdValues{}, errors.New("no address of rspamd is configured: set rspamd.url")
 	}
-	header := http.Header{}
+	header := map[string]string{}
 	if r.cfg.PasswordFile != "" {
 		password, err := secret(r.cfg.PasswordFile)
 		if err != nil {
 			return RspamdValues{}, fmt.Errorf("read password of rspamd: %w", err)
 		}
-		header.Set("Password", password)
+		header["Password"] = password
 	}
-	b, err := fetch(ctx, r.client, r.cfg.URL, header)
+	b, err := r.open.get(ctx, r.cfg.URL, header)
 	if err != nil {
 		return RspamdValues{}, err
 	}

@@ -13,7 +13,6 @@ import (
 	"hash"
 	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,9 +66,9 @@ func (c *SophosConfig) Check() error {
 const maxSigned = 256 << 20
 
 // sophos reads the status file and makes the checksum of the file that it names.
-func sophos(ctx context.Context, cfg SophosConfig, client *http.Client, now time.Time) ScannerState {
+func sophos(ctx context.Context, cfg SophosConfig, open Open, now time.Time) ScannerState {
 	s := ScannerState{Name: "sophos", Read: now}
-	b, err := fileOrURL(ctx, client, cfg.Status)
+	b, err := fileOrURL(ctx, open, cfg.Status)
 	if err != nil {
 		return s.unknown(err)
 	}

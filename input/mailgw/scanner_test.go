@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"varde/input/mailgw/webget"
 )
 
 // weblogXML is the status file as the weblog shows it, with the MD5 of "signatures\n".
@@ -33,7 +35,7 @@ func TestSophos(t *testing.T) {
 	defer server.Close()
 	now := time.Date(2017, 1, 19, 0, 0, 0, 0, time.UTC)
 	ask := func() ScannerState {
-		return sophos(t.Context(), SophosConfig{Status: server.URL, Dir: dir}, newClient(), now)
+		return sophos(t.Context(), SophosConfig{Status: server.URL, Dir: dir}, webget.New(), now)
 	}
 	if s := ask(); s.State != Missing || s.Err != nil {
 		t.Errorf("%+v, want missing", s)
@@ -156,7 +158,7 @@ func TestProbes(t *testing.T) {
 		if err := c.cfg.Check(); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
-		s := probe(t.Context(), c.cfg, newClient(), now)
+		s := probe(t.Context(), c.cfg, webget.New(), now)
 		if s.State != c.state || !s.Made.Equal(c.made) || (s.Err != nil) != (c.state == NotKnown) {
 			t.Errorf("%s: %+v, want %s %s", c.name, s, c.state, c.made)
 		}
@@ -214,7 +216,7 @@ func TestRspamd(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask := func(path string) (RspamdValues, error) {
-		return NewRspamd(RspamdConfig{URL: server.URL + path, PasswordFile: file}).Snapshot(t.Context())
+		return NewRspamd(RspamdConfig{URL: server.URL + path, PasswordFile: file}, webget.New()).Snapshot(t.Context())
 	}
 	v, err := ask("/stat")
 	if err != nil || password != "q1" {
