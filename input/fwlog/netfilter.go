@@ -31,6 +31,10 @@ func (r *Reader) netfilter(l *syslog.Line) verdict {
 	e := r.fresh(l)
 	k := packet{b: b, i: at + len("IN=")}
 	e.InIf = r.texts.of(k.value())
+	if hasPrefix(b[k.i:], " OUT=") {
+		k.i += len(" OUT=")
+		e.OutIf = r.texts.of(k.value())
+	}
 	v := k.read(r, e)
 	if v != parsed {
 		return v
@@ -97,75 +101,88 @@ const (
 // read goes from word to word. The keys are told apart by their first four bytes, as one number, which is twice as fast as
 // to look for the end of each.
 func (k *packet) read(r *Reader, e *event.Event) verdict {
-	b, ok := k.b, true
-	for ok && k.i < len(b) {
-		if b[k.i] == ' ' {
-			k.i++
+	b, i, n, ok := k.b, k.i, 1, true
+	for n > 0 && ok && i+4 <= len(b) {
+		if b[i] == ' ' {
+			i++
 			continue
 		}
-		if k.i+4 > len(b) {
-			k.last(r)
-			break
-		}
-		at := k.i
-		k.i += 4
-		n := 0
-		switch binary.LittleEndian.Uint32(b[at:]) {
+		switch binary.LittleEndian.Uint32(b[i:]) {
 		case 'S' | 'R'<<8 | 'C'<<16 | '='<<24:
-			k.src, n = address(b[k.i:])
-			k.i += n
-			ok = n > 0
+			k.src, n = address(b[i+4:])
+			i += 4 + n
 		case 'D' | 'S'<<8 | 'T'<<16 | '='<<24:
-			k.dst, n = address(b[k.i:])
-			k.i += n
-			ok = n > 0
+			k.dst, n = address(b[i+4:])
+			i += 4 + n
 		case 'S' | 'P'<<8 | 'T'<<16 | '='<<24:
-			e.SrcPort, n = port(b[k.i:])
-			k.i += n
-			ok = n > 0
+			e.SrcPort, n = port(b[i+4:])
+			i += 4 + n
 		case 'D' | 'P'<<8 | 'T'<<16 | '='<<24:
-			e.DstPort, n = port(b[k.i:])
-			k.i += n
+			e.DstPort, n = port(b[i+4:])
+			i += 4 + n
 			k.told |= toldPorts
-			ok = n > 0 && k.i < len(b) // it is never the last: if it is, it may be cut
+			ok = i < len(b) // it is never the last: if it is, it may be cut
 		case 'L' | 'E'<<8 | 'N'<<16 | '='<<24:
-			v, n := number(b[k.i:])
-			k.i += n
+			v, digits := number(b[i+4:])
+			i += 4 + digits
 			if k.told&toldLength == 0 { // UDP has a second one
 				e.Bytes, k.told = min(v, math.MaxUint32), k.told|toldLength
 			}
 		case 'M' | 'A'<<8 | 'C'<<16 | '='<<24:
-			const link = 41 // the 14 bytes of an Ethernet header
-			if k.i+link < len(b) && b[k.i+link] == ' ' && b[k.i+2] == ':' {
-				k.i += link
+			const link = 4 + 41 // the 14 bytes of an Ethernet header
+			if i+link < len(b) && b[i+link] == ' ' && b[i+6] == ':' {
+				i += link
 			} else {
-				k.value()
+				i = wordEnd(b, i+4)
 			}
-		case 'T' | 'O'<<8 | 'S'<<16 | '='<<24, 'T' | 'T'<<8 | 'L'<<16 | '='<<24, 'P' | 'R'<<8 | 'E'<<16 | 'C'<<24,
-			'W' | 'I'<<8 | 'N'<<16 | 'D'<<24:
-			k.skip()
+		case 'T' | 'O'<<8 | 'S'<<16 | '='<<24:
+			const usual = "TOS=0x00 PREC=0x00 "
+			if len(b)-i > len(usual) && string(b[i:i+len(usual)]) == usual {
+				i += len(usual)
+			} else {
+				i = wordEnd(b, i+4)
+			}
+		case 'T' | 'T'<<8 | 'L'<<16 | '='<<24, 'P' | 'R'<<8 | 'E'<<16 | 'C'<<24, 'W' | 'I'<<8 | 'N'<<16 | 'D'<<24:
+			i = wordEnd(b, i+4)
 		case 'D' | 'F'<<8 | ' '<<16 | 'P'<<24:
-			k.i = at + len("DF ")
+			i += len("DF ")
 		case 'R' | 'E'<<8 | 'S'<<16 | '='<<24, 'U' | 'R'<<8 | 'G'<<16 | 'P'<<24:
 			k.told |= toldFlags
-			k.skip()
+			i = wordEnd(b, i+4)
 		case 'P' | 'R'<<8 | 'O'<<16 | 'T'<<24:
 			k.told |= toldProto
-			k.i = min(k.i+len("O="), len(b))
-			e.Proto, ok = netfilterProtocol(k.value())
+			end := wordEnd(b, i+4)
+			e.Proto, ok = netfilterProtocol(b[min(i+len("PROTO="), end):end])
+			i = end
 		case 'S' | 'Y'<<8 | 'N'<<16 | ' '<<24:
 			k.flags |= event.SYN
+			i += 4
 		case 'A' | 'C'<<8 | 'K'<<16 | ' '<<24:
 			k.flags |= event.ACK
+			i += 4
 		default:
-			k.i = at
+			if b[i] == 'I' && b[i+1] == 'D' && b[i+2] == '=' {
+				i = wordEnd(b, i+3)
+				break
+			}
+			k.i = i
 			ok = k.word(r, e)
+			i = k.i
 		}
 	}
-	if !ok {
+	if n == 0 || !ok {
 		return broken
 	}
+	k.bare(r, bytes.TrimSpace(b[i:])) // too short for a key and a value
 	return k.verdict(r, e)
+}
+
+// wordEnd is where the blank behind a short word stands.
+func wordEnd(b []byte, i int) int {
+	for i < len(b) && b[i] != ' ' {
+		i++
+	}
+	return i
 }
 
 // verdict looks at what was told when the line is at its end.
@@ -207,19 +224,6 @@ func (k *packet) word(r *Reader, e *event.Event) bool {
 	return k.rare(r, e, word)
 }
 
-// last reads the last word, if it is short.
-func (k *packet) last(r *Reader) {
-	k.bare(r, k.b[k.i:])
-	k.i = len(k.b)
-}
-
-// skip goes to the end of a short value.
-func (k *packet) skip() {
-	for k.i < len(k.b) && k.b[k.i] != ' ' {
-		k.i++
-	}
-}
-
 // value takes everything up to the next blank.
 func (k *packet) value() []byte {
 	start := k.i
@@ -232,10 +236,6 @@ func (k *packet) value() []byte {
 }
 
 func (k *packet) rare(r *Reader, e *event.Event, key []byte) bool {
-	if len(key) == len("ID") {
-		k.skip()
-		return true
-	}
 	value := k.value()
 	switch string(key) {
 	case "OUT":
