@@ -36,7 +36,7 @@ func (c *Config) Check() error {
 			return fmt.Errorf("action %q of %q is unknown; use deny, accept, audit or unknown", word, text)
 		}
 		if text == "" {
-			return errors.New("actions has an empty text, which every prefix holds; use unknown prefixes' own words")
+			return errors.New("actions has an empty text, which every prefix holds; use a part of the prefix")
 		}
 	}
 	return nil

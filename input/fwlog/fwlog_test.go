@@ -186,6 +186,7 @@ func TestOwnActions(t *testing.T) {
 		"FW-IN ":     event.Deny, // the longest decides
 		"FW-OUT ":    event.Accept,
 		"watch-DROP": event.Audit, // above the words
+		"my AUDIT ":  event.UnknownAction,
 		"plain ":     event.UnknownAction,
 	} {
 		var got event.Event

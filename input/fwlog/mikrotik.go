@@ -170,8 +170,8 @@ func (r *Reader) judgeHead(text string) ruling {
 		prefix = a
 	}
 	p.rule = strings.Trim(prefix, " :")
-	if p.action = r.action(prefix); p.action == event.UnknownAction {
-		p.action = r.words(prefix)
+	if p.action = r.action(prefix); p.action == event.NoAction {
+		p.action = words(prefix)
 	}
 	return p
 }

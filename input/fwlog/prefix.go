@@ -38,10 +38,11 @@ func (s *rulings) of(b []byte, judge func(*Reader, string) ruling, r *Reader) *r
 // judge reads a prefix of netfilter. Shorewall, ufw, firewalld, EdgeOS and UniFi write theirs by a pattern; others are
 // written by people, and their words decide.
 func (r *Reader) judge(text string) ruling {
-	p := ruling{text: text, rule: strings.Trim(text, " :-"), action: r.action(text)}
+	p := ruling{text: text, rule: strings.Trim(text, " :-")}
+	letter := event.UnknownAction
 	switch {
 	case strings.HasPrefix(p.rule, "["):
-		p.bracket()
+		letter = p.bracket()
 	case strings.HasPrefix(p.rule, "Shorewall:"), strings.HasPrefix(p.rule, "Shorewall6:"):
 		if part := strings.Split(p.rule, ":"); len(part) > 2 {
 			p.chain = part[1]
@@ -50,17 +51,20 @@ func (r *Reader) judge(text string) ruling {
 	if p.chain == "" {
 		p.chain = chainWord(text)
 	}
-	if p.action == event.UnknownAction {
-		p.action = r.words(text)
+	if p.action = r.action(text); p.action == event.NoAction {
+		if p.action = letter; letter == event.UnknownAction {
+			p.action = words(text)
+		}
 	}
 	return p
 }
 
-// bracket reads "[UFW BLOCK]", "[WAN_LOCAL-default-D]" and `[WAN_LOCAL-D-2147483647]DESCR="[WAN_LOCAL]Block All Traffic"`.
-func (p *ruling) bracket() {
+// bracket reads "[UFW BLOCK]", "[WAN_LOCAL-default-D]" and `[WAN_LOCAL-D-2147483647]DESCR="[WAN_LOCAL]Block All Traffic"`,
+// and what the letter among them says.
+func (p *ruling) bracket() event.Action {
 	inside, rest, ok := strings.Cut(p.rule[1:], "]")
 	if !ok {
-		return
+		return event.UnknownAction
 	}
 	if _, d, ok := strings.Cut(rest, `DESCR="`); ok {
 		p.description = strings.Trim(d, `" `)
@@ -74,41 +78,39 @@ func (p *ruling) bracket() {
 		if i < 1 || len(part[i]) != 1 {
 			continue
 		}
-		a, ok := letterAction(part[i])
-		if !ok {
+		a := letterAction(part[i])
+		if a == event.UnknownAction {
 			continue
 		}
-		if p.action == event.UnknownAction {
-			p.action = a
-		}
 		p.chain = strings.Join(part[:min(i, max(n-2, 1))], "-")
-		return
+		return a
 	}
+	return event.UnknownAction
 }
 
-func letterAction(s string) (event.Action, bool) {
+func letterAction(s string) event.Action {
 	switch s {
 	case "D", "R":
-		return event.Deny, true
+		return event.Deny
 	case "A":
-		return event.Accept, true
+		return event.Accept
 	}
-	return event.UnknownAction, false
+	return event.UnknownAction
 }
 
-// action is what the operator says of a prefix.
+// action is what the operator says of a prefix, NoAction where that is nothing.
 func (r *Reader) action(text string) event.Action {
 	for _, a := range r.actions {
 		if strings.Contains(text, a.text) {
 			return a.action
 		}
 	}
-	return event.UnknownAction
+	return event.NoAction
 }
 
 // words looks for words that tell what the rule does. A prefix that says both is not believed; "audit" stands above
 // both, since ufw audits packets before it knows.
-func (r *Reader) words(text string) event.Action {
+func words(text string) event.Action {
 	var found [event.UnknownAction + 1]bool
 	for _, w := range letters(text) {
 		found[wordAction(w)] = true
