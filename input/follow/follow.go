@@ -75,7 +75,7 @@ func loadZone(name string) (*time.Location, error) {
 	return zone, nil
 }
 
-// Origin says where a line comes from. It is the same for all lines of a file.
+// Origin says where a line comes from.
 type Origin struct {
 	Name string         // the followed file, "journal" or "-"
 	File string         // the file that it stands in, which may be a rotated one

@@ -180,6 +180,48 @@ func TestTruncatedWithoutCopy(t *testing.T) {
 	}
 }
 
+// TestKill: after a kill, what came in the last two seconds comes again, and nothing is lost.
+func TestKill(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "fw.log")
+	put(t, path, "")
+	var got []string
+	now := time.Now()
+	start := func() *Follower {
+		f, err := New("x", Config{Paths: []string{path}, FromStart: true}, dir, func(_ *Origin, line []byte) { got = append(got, string(line)) }, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.load(); err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	look := func(f *Follower) {
+		for f.round(t.Context(), now) {
+		}
+		if err := f.saved.due(now, f.encode); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(saveEvery)
+	}
+	f := start()
+	text := ""
+	for _, line := range []string{"one\n", "two\n", "three\n", "four\n"} {
+		text += line
+		put(t, path, text)
+		look(f)
+	}
+	for _, tail := range f.tails {
+		tail.close() // what a kill does, and no more
+	}
+	got = nil
+	look(start())
+	if want := []string{"four"}; !slices.Equal(got, want) {
+		t.Errorf("%q came again, want %q", got, want)
+	}
+}
+
 // TestHole: a writer who does not append leaves a hole where the file was truncated.
 func TestHole(t *testing.T) {
 	dir := t.TempDir()

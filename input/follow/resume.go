@@ -21,6 +21,7 @@ type plan struct {
 	before head      // the newest rotated file
 	beside []sibling // all rotated files
 	lost   bool      // the file that was read is nowhere any more
+	closed []error   // why rotated files cannot be read
 }
 
 func (p *plan) close() {
@@ -63,7 +64,11 @@ func (t *tail) resume(ctx context.Context, now time.Time) (opened bool, err erro
 		})
 		t.retire(now)
 	}
-	if p.lost {
+	if len(p.closed) > 0 && t.started && !p.goOn {
+		t.f.counters.gaps.Add(1)
+		t.f.log.Warn("rotated log files cannot be read; what was not read before they were rotated is lost",
+			"file", t.path, "files", len(p.closed), "first", p.closed[0])
+	} else if p.lost {
 		t.f.counters.gaps.Add(1)
 		t.f.log.Warn("a log file was truncated or rotated, and what was in it is nowhere beside it; what was not read yet is lost",
 			"file", t.path, "read_to", t.pos.offset)
@@ -177,8 +182,7 @@ func (t *tail) walk(p *plan) error {
 			if errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
-			t.f.counters.unreadable.Add(1)
-			t.f.log.Warn("a rotated log file cannot be read", "err", err)
+			p.closed = append(p.closed, err)
 			continue
 		}
 		if s.id != b.id {
@@ -289,6 +293,9 @@ func (t *tail) owing(ctx context.Context, now time.Time) error {
 	for i := range t.owed {
 		found, err := t.payBack(ctx, beside, &t.owed[i], now)
 		if err != nil {
+			t.f.mu.Lock()
+			defer t.f.mu.Unlock()
+			t.owed = append(missing, t.owed[i:]...)
 			return err
 		}
 		if !found {

@@ -80,7 +80,9 @@ func (t *tail) poll(ctx context.Context, now time.Time) (more bool) {
 		more, err = t.step(ctx, now)
 	}
 	for _, r := range slices.Clone(t.retired) {
-		t.drainRetired(r, now)
+		if t.drainRetired(r, now) {
+			more = true
+		}
 	}
 	t.tell(err)
 	return more && err == nil
@@ -256,6 +258,8 @@ func (t *tail) retire(now time.Time) {
 
 // drop lets go of a retired file. Its last line gets no end any more.
 func (t *tail) drop(r *reading) {
+	for t.readOn(r, r.grew) {
+	}
 	t.f.finish(&r.lines, &t.origin)
 	r.file.Close()
 	t.f.mu.Lock()
@@ -263,19 +267,26 @@ func (t *tail) drop(r *reading) {
 	t.retired = slices.DeleteFunc(t.retired, func(x *reading) bool { return x == r })
 }
 
-// drainRetired reads what was still written to a renamed file.
-func (t *tail) drainRetired(r *reading, now time.Time) {
+// drainRetired reads what was still written to a renamed file, and tells whether there is more.
+func (t *tail) drainRetired(r *reading, now time.Time) (more bool) {
+	more = t.readOn(r, now)
+	quiet := now.Sub(r.grew)
+	newest := r == t.retired[len(t.retired)-1]
+	if !more && (quiet > linger && unlinked(r.file) || quiet > idleOld && !newest) {
+		t.drop(r)
+	}
+	return more
+}
+
+// readOn reads a renamed file for a while and tells whether it has not come to its end.
+func (t *tail) readOn(r *reading, now time.Time) (more bool) {
 	for read := 0; read < roundBytes; {
-		n, _ := r.file.ReadAt(t.f.buf, r.at)
+		n, _ := r.file.ReadAt(t.f.buf, r.at) // an error is as an end: the next round sees it again
 		if n == 0 {
-			break
+			return false
 		}
 		read += n
 		r.accept(t.f, t.f.buf[:n], &t.origin, now)
 	}
-	quiet := now.Sub(r.grew)
-	newest := r == t.retired[len(t.retired)-1]
-	if quiet > linger && unlinked(r.file) || quiet > idleOld && !newest {
-		t.drop(r)
-	}
+	return true
 }
