@@ -374,7 +374,7 @@ func TestTLS(t *testing.T) {
 		if (shown.Cmp(first.Leaf.SerialNumber) == 0) != (i == 0) {
 			t.Errorf("connection %d shows certificate %d", i, shown)
 		}
-		fmt.Fprintf(conn, "20 <13>x: over TLS, %04d", i)
+		fmt.Fprintf(conn, "21 <13>x: over TLS, %04d", i)
 		waitFor(t, "the line", func() bool { return c.count() == i+1 })
 		conn.Close()
 		certificate(t, dir, "varde.example", &ca)
