@@ -47,7 +47,7 @@ func judgeDaemon(r *Reading, v *Values) Result {
 		out.find(Critical, "storing pauses for want of disk space; warning goes on")
 	}
 	if n, _ := r.grown("varde_store_not_stored_total"); n > 0 {
-		out.find(Critical, "%s were not stored %s", plural(int(n), "event"), r.since())
+		out.find(Critical, "%s lost on the way to the store %s", plural(int(n), "event"), r.since())
 	}
 	if n, _ := r.grown("varde_store_warnings_not_kept_total"); n > 0 {
 		out.find(Warning, "%s went out and were not kept %s", plural(int(n), "warning"), r.since())
