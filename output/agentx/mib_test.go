@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"flag"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,6 +56,41 @@ func TestMIBGolden(t *testing.T) {
 	}
 	if d := cmp.Diff(string(want), got); d != "" {
 		t.Errorf("the MIB changed; objects that were once given must stay (-was +is):\n%s", d)
+	}
+}
+
+// TestFiguresExist wants that some other package names every figure that an object shows. What is renamed there would
+// go away here in silence.
+func TestFiguresExist(t *testing.T) {
+	var source bytes.Buffer
+	for _, dir := range []string{"../../input", "../../core", "../../output", "../../cmd"} {
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if d.IsDir() && d.Name() == "agentx" {
+				return fs.SkipDir
+			}
+			if d.IsDir() || !strings.HasSuffix(path, ".go") {
+				return nil
+			}
+			b, err := os.ReadFile(path)
+			source.Write(b)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg := DefaultConfig()
+	objects, err := cfg.Objects()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range objects {
+		if name := o.Figure; name != "" && !strings.HasSuffix(name, "_up") && !bytes.Contains(source.Bytes(), []byte(`"`+name+`"`)) {
+			t.Errorf("%s shows %s, which nobody has", o.Name, name)
+		}
 	}
 }
 

@@ -104,6 +104,30 @@ func ownGroups() []group {
 			{7, "RspamdScanned", counter64, "messages", "rspamd_scanned_total", "Messages that rspamd scanned."},
 			{8, "RspamdSpam", counter64, "messages", "rspamd_spam_total", "Messages that rspamd found to be spam."},
 			{9, "RspamdHam", counter64, "messages", "rspamd_ham_total", "Messages that rspamd found not to be spam."},
+			{10, "ClamdLag", gauge32, "versions", "clamd_lag_versions", "Versions that the running clamd is behind the signatures on the disk."},
+			{11, "FreshclamBlocked", gauge32, "seconds", "freshclam_blocked_seconds", "For how long the mirror still refuses freshclam."},
+		}},
+		{7, "vardeLogs", "Lines of logs, and what is missing of them.", []object{
+			{1, "Lines", counter64, "lines", "varde_follow_lines_total", "Lines read from files and the journal."},
+			{2, "Gaps", counter64, "", "varde_follow_gaps_total", "Times that lines may be lost: truncated without a copy, or the copy cannot be read."},
+			{3, "Unreadable", counter64, "", "varde_follow_unreadable_total", "Looks at files that could not be read."},
+			{4, "SyslogLines", counter64, "lines", "varde_syslog_lines_total", "Lines received over the network."},
+			{5, "SyslogDropped", counter64, "datagrams", "varde_syslog_socket_dropped_total", "Datagrams with lines that our own sockets dropped."},
+			{6, "FirewallParsed", counter64, "lines", "varde_firewall_parsed_total", "Lines of firewalls that became events."},
+			{7, "FirewallUnparsed", counter64, "lines", "varde_firewall_unparsed_total", "Lines of firewalls that were not understood."},
+			{8, "FirewallLost", counter64, "", "varde_firewall_lost_total", "Messages that firewalls say they could not log."},
+			{9, "MailEvents", counter64, "events", "varde_mail_log_events_total", "Events of the mail log."},
+		}},
+		{8, "vardeHoneypot", "Our own honeypots.", []object{
+			{1, "Sessions", counter64, "sessions", "varde_honeypot_sessions_total", "Sessions begun."},
+			{2, "Listening", gauge32, "services", "varde_honeypot_listening", "Services that listen."},
+		}},
+		{9, "vardeScans", "Scans and ports on the rise.", []object{
+			{1, "Probes", counter64, "probes", "varde_probes_total", "Probes looked at."},
+			{2, "Open", gauge32, "scans", "varde_scans_open", "Scans that are not quiet yet."},
+			{3, "Opened", counter64, "scans", "varde_scans_opened_total", "Scans begun."},
+			{4, "SurgesOpen", gauge32, "ports", "varde_surges_open", "Ports that are on the rise."},
+			{5, "SurgesOpened", counter64, "ports", "varde_surges_opened_total", "Rises begun."},
 		}},
 	}
 }
