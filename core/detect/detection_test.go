@@ -106,13 +106,6 @@ func (l *label) matches(w *event.Warning) bool {
 	return sourceKey(from) == l.source || neighbours(from) == l.source
 }
 
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 // kinds are the rows of the table.
 func kinds() (out []string) {
 	for _, k := range surgeKinds {

@@ -2,7 +2,6 @@ package detect
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -172,12 +171,4 @@ func serviceName(proto uint8, port uint16) string {
 		s += " (" + known + ")"
 	}
 	return s
-}
-
-// unmapped is an address as events have it.
-func unmapped(b [16]byte) netip.Addr {
-	if b == [16]byte{} {
-		return netip.Addr{}
-	}
-	return netip.AddrFrom16(b).Unmap()
 }

@@ -1,6 +1,10 @@
 package detect
 
-import "varde/event"
+import (
+	"time"
+
+	"varde/event"
+)
 
 // technique is how somebody probes, by the names that nmap made common.
 type technique uint8
@@ -46,7 +50,7 @@ func (g *Ground) look(e *event.Event) technique {
 	if e.Own&event.SideDst == 0 && (g.hasOwn || e.Kind == event.Flow && e.Action == event.NoAction) {
 		return notProbe
 	}
-	if !e.Src.IsValid() || !e.Dst.IsValid() || e.Time <= 0 {
+	if !e.Src.IsValid() || !e.Dst.IsValid() || moment(e) < earliest {
 		return notProbe
 	}
 	how := notProbe
@@ -73,6 +77,9 @@ func (g *Ground) look(e *event.Event) technique {
 	}
 	return how
 }
+
+// earliest is before every clock that is worth believing: a year after 1970.
+const earliest = 365 * 24 * int64(time.Hour)
 
 // moment is when an event happened; a clock that runs ahead is not believed.
 func moment(e *event.Event) int64 {
