@@ -29,8 +29,11 @@ func (r *Reader) netfilter(l *syslog.Line) verdict {
 		return foreign
 	}
 	e := r.fresh(l)
-	k := packet{b: b, i: at + len("IN=")}
-	e.InIf = r.texts.of(k.value())
+	k := packet{b: b, i: at}
+	if hasPrefix(b[at:], "IN=") {
+		k.i += len("IN=")
+		e.InIf = r.texts.of(k.value())
+	}
 	if hasPrefix(b[k.i:], " OUT=") {
 		k.i += len(" OUT=")
 		e.OutIf = r.texts.of(k.value())
@@ -44,35 +47,40 @@ func (r *Reader) netfilter(l *syslog.Line) verdict {
 }
 
 // packetHead is where "IN=" stands that has OUT= behind it, -1 where there is none. Nothing need stand between the prefix
-// and IN=, and the prefix may hold the like of it.
+// and IN=, and the prefix may hold the like of it. Proxmox leaves out the one that would be empty.
 func packetHead(b []byte) int {
 	from, most := 0, min(len(b), maxPrefix)
 	for from < most {
 		k := bytes.Index(b[from:most], []byte(" OUT="))
 		if k < 0 {
-			return -1
+			break
 		}
 		k += from
 		from = k + 1
-		in := inWord(b[:k])
+		in := lastKey(b[:k], "IN=")
 		if in >= 5 && string(b[in-4:in]) == "PHYS" { // kernels before 2.6 wrote PHYSIN before OUT
 			if b[in-5] != ' ' {
 				continue
 			}
-			in = inWord(b[:in-5])
+			in = lastKey(b[:in-5], "IN=")
 		}
 		if in >= 0 {
 			return in
 		}
 	}
+	for _, next := range [...]string{" MAC=", " SRC="} {
+		if k := bytes.Index(b[:most], []byte(next)); k >= 0 {
+			return max(lastKey(b[:k], "IN="), lastKey(b[:k], "OUT="))
+		}
+	}
 	return -1
 }
 
-// inWord is where the last "IN=" of the last word of b stands.
-func inWord(b []byte) int {
-	for i := len(b) - 1; i >= 0 && b[i] != ' '; i-- {
-		if b[i] == '=' && i >= 2 && b[i-1] == 'N' && b[i-2] == 'I' {
-			return i - 2
+// lastKey is where key stands in the last word of b, -1 where it does not.
+func lastKey(b []byte, key string) int {
+	for i := len(b) - len(key); i >= 0 && b[i] != ' '; i-- {
+		if b[i] == key[0] && string(b[i:i+len(key)]) == key {
+			return i
 		}
 	}
 	return -1

@@ -39,7 +39,7 @@ func (r *Reader) unifi(l *syslog.Line) verdict {
 			return broken
 		}
 	}
-	if !e.Src.IsValid() || !e.Dst.IsValid() {
+	if !e.Src.IsValid() || !e.Dst.IsValid() && e.DstPort == 0 {
 		return ignored // a login, a device that is gone
 	}
 	if e.Rule == "" {
