@@ -72,7 +72,8 @@ func serving(t testing.TB, m *snmpdtest.Master) {
 func ours(t testing.TB, m *snmpdtest.Master, db, queues string) {
 	t.Helper()
 	o := DefaultOptions()
-	o.Mail.Amavis.Dir, o.Mail.Postfix.QueueDir, o.Mail.Every = db, queues, human.Duration(time.Second)
+	o.Mail.Amavis.Dir, o.Mail.Every = db, human.Duration(time.Second)
+	o.Mail.Postfix.QueueDir, o.Mail.Postfix.Postqueue = queues, "" // which would tell of the Postfix of this machine
 	o.Agent.Master, o.Agent.Every = m.Socket, human.Duration(100*time.Millisecond)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
