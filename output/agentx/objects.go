@@ -50,7 +50,10 @@ type index struct {
 }
 
 // ownGroups are the scalars below root.1.
-func ownGroups() []group {
+func ownGroups() []group { return append(edgeGroups(), gatewayGroups()...) }
+
+// edgeGroups are about the sub-agent and what the edge of the network tells.
+func edgeGroups() []group {
 	return []group{
 		{1, "vardeAgent", "What the sub-agent says of itself.", []object{
 			{1, "UpTime", ticks, "", "", "Time since varde was started."},
@@ -94,6 +97,12 @@ func ownGroups() []group {
 			{6, "Paused", truth, "", "varde_store_paused", "Whether storing pauses for want of disk space."},
 			{7, "Newest", gauge64, "bytes", "varde_store_hot_bytes", "Size of the file of the newest events."},
 		}},
+	}
+}
+
+// gatewayGroups are about the mail gateway, logs and what is made of them.
+func gatewayGroups() []group {
+	return []group{
 		{6, "vardeMail", "The mail gateway.", []object{
 			{1, "AmavisUp", truth, "", "amavis_up", "Whether amavis could be read when it was last asked."},
 			{2, "AmavisAge", gauge32, "seconds", "amavis_data_age_seconds", "Age of what amavis told last."},
