@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"math"
 	"net/netip"
 	"time"
 )
@@ -25,11 +26,8 @@ func (m *simulator) hideSurges(start int64, days int) {
 			at := start + (int64(i)*int64(days)*simDay+m.rng.Int64N(simDay))/int64(m.surges)
 			key, rate := m.port(), k.rate
 			if rate == 0 {
-				b := m.busyOf[m.rng.IntN(len(m.busyOf))]
-				for b.rate < 60 { // fewer cannot be told from chance within days
-					b = m.busyOf[m.rng.IntN(len(m.busyOf))]
-				}
-				key, rate = b.key, b.rate
+				rate = 60 * math.Exp(2*m.rng.Float64()) // fewer cannot be told from chance within days
+				m.busyOf = append(m.busyOf, busyPort{key, rate, 1})
 			}
 			end := at + int64(k.length)
 			m.labels = append(m.labels, &label{kind: k.name, port: key, start: at, end: end})

@@ -15,6 +15,7 @@ const (
 	maxHot    = 2048 // ports with a curve
 	maxSurges = 256  // open at a time
 	fewSeen   = 8    // new sources that a port without a curve remembers
+	manySeen  = 64   // and one with a curve
 	tallyRows = 32
 )
 
@@ -59,6 +60,8 @@ type hot struct {
 	turned    int64 // when the older tallies were last dropped
 	networks  [2]tally
 	countries [2]tally
+	recent    [manySeen]visitor // the last ones, oldest at next once all are in use
+	n, next   uint8
 
 	// For a lasting rise of a port that is busy anyway: a cumulative sum of log likelihoods (Page 1954), scaled by how much
 	// more than chance the port varies.
@@ -100,6 +103,13 @@ func (h *hot) add(bin int64, v visitor) {
 	if h.last-bin < curveBins && h.bins[bin%curveBins] < math.MaxUint16 {
 		h.bins[bin%curveBins]++
 	}
+	if h.n < manySeen {
+		h.recent[h.n] = v
+		h.n++
+	} else {
+		h.recent[h.next] = v
+		h.next = (h.next + 1) % manySeen
+	}
 	h.networks[0].add(v.network, v.at)
 	h.countries[0].add(uint64(v.country[0])<<8|uint64(v.country[1]), v.at)
 }
@@ -113,20 +123,25 @@ func (h *hot) count(cur, bins int64) int {
 	return sum
 }
 
-// spreadSince is how many networks sources came from since a time, at most what two tallies hold.
-func (h *hot) spreadSince(from uint32) int {
-	n := 0
-	for _, r := range h.networks[0].rows[:h.networks[0].n] {
-		if r.last >= from {
-			n++
+// spread tells from how many networks visitors came since a time, and which part of them from the largest of these.
+func spread(all []visitor, from int64) (networks int, largest float64) {
+	n, most := 0, 0
+	for i := range all {
+		if int64(all[i].at) < from {
+			continue
 		}
-	}
-	for _, r := range h.networks[1].rows[:h.networks[1].n] {
-		if r.last >= from && !h.networks[0].holds(r.key) {
-			n++
+		n++
+		before, same := 0, 0
+		for j := range all {
+			if int64(all[j].at) >= from && all[j].network == all[i].network {
+				same++
+				before += b2i(j < i)
+			}
 		}
+		most = max(most, same)
+		networks += b2i(before == 0)
 	}
-	return n
+	return networks, float64(most) / float64(max(n, 1))
 }
 
 // tally counts values, of which it holds so many; the rarest make room, so counts of rare values are too low.
@@ -139,10 +154,6 @@ type row struct {
 	key   uint64
 	count uint32
 	last  uint32
-}
-
-func (t *tally) holds(key uint64) bool {
-	return slices.ContainsFunc(t.rows[:t.n], func(r row) bool { return r.key == key })
 }
 
 func (t *tally) add(key uint64, at uint32) {

@@ -186,11 +186,25 @@ func (s *Surges) unlikely(p *port, window, n int, at int64) (expected float64, y
 	span := s.base.span(window, at)
 	own := s.base.rate(float64(p.learnt)) * span
 	expected = own * s.base.common(window, span, min(float64(n), s.cfg.Clip*own+s.cfg.Clip), own)
+	return expected, s.tooMany(p, n, expected, s.cfg.Chance)
+}
+
+func (s *Surges) tooMany(p *port, n int, expected, chance float64) bool {
 	if float64(n) < s.cfg.Excess*expected {
-		return expected, false
+		return false
 	}
 	shape := clamp(float64(p.learnt)/4, 0.5, 8)
-	return expected, negativeBinomialTail(n, expected, shape) < s.cfg.Chance
+	return negativeBinomialTail(n, expected, shape) < chance
+}
+
+// wide tells whether n new sources came from many networks, and would be too many, by the square root of the chance,
+// without the largest of these: a fleet of one network beside the usual visitors is no surge.
+func (s *Surges) wide(p *port, all []visitor, from int64, n int, expected float64) (networks int, yes bool) {
+	networks, largest := spread(all, from)
+	if networks < s.cfg.Networks {
+		return networks, false
+	}
+	return networks, s.tooMany(p, n-int(largest*float64(n)+0.5), expected, math.Sqrt(s.cfg.Chance))
 }
 
 // judgeFew judges a port without a curve by the sources that it remembers.
@@ -200,30 +214,27 @@ func (s *Surges) judgeFew(p *port, key uint32, e *event.Event, at int64) (event.
 		return event.Warning{}, false
 	}
 	for window, bins := range windows {
-		n, networks := 0, 0
-		from := (s.base.cur - bins + 1) * int64(binLength/time.Second)
+		n, from := 0, s.from(bins)
 		for i := range p.recent[:p.n] {
-			v := &p.recent[i]
-			if int64(v.at) < from {
-				continue
-			}
-			n++
-			other := 1
-			for _, o := range p.recent[:i] {
-				if int64(o.at) >= from && o.network == v.network {
-					other = 0
-				}
-			}
-			networks += other
+			n += b2i(int64(p.recent[i].at) >= from)
 		}
-		if n < least || networks < s.cfg.Networks {
+		if n < least {
 			continue
 		}
-		if expected, yes := s.unlikely(p, window, n, at); yes {
+		expected, yes := s.unlikely(p, window, n, at)
+		if !yes {
+			continue
+		}
+		if networks, yes := s.wide(p, p.recent[:p.n], from, n, expected); yes {
 			return s.begin(p, s.heat(p, key), key, e, at, surge{window: window, sources: uint64(n), expected: expected, networks: uint32(networks)})
 		}
 	}
 	return event.Warning{}, false
+}
+
+// from is where a window that ends now begins, in seconds since 1970.
+func (s *Surges) from(bins int64) int64 {
+	return (s.base.cur - bins + 1) * int64(binLength/time.Second)
 }
 
 // judgeMany judges a port by its curve.
@@ -242,8 +253,8 @@ func (s *Surges) judgeMany(p *port, h *hot, key uint32, e *event.Event, at int64
 		if !yes && !busy {
 			continue
 		}
-		from := uint32((s.base.cur - bins + 1) * int64(binLength/time.Second))
-		if networks := h.spreadSince(from); networks >= s.cfg.Networks {
+		networks, wide := s.wide(p, h.recent[:h.n], s.from(bins), n, expected)
+		if wide || busy && networks >= s.cfg.Networks {
 			return s.begin(p, h, key, e, at, surge{window: window, sources: uint64(n), expected: expected, networks: uint32(networks), busy: busy})
 		}
 	}

@@ -154,11 +154,19 @@ func (c *codec) port(p *port) {
 	number(c, &p.updated, &p.first)
 	c.small(&p.n, fewSeen)
 	c.below(&p.next, fewSeen)
-	for i := range p.recent[:p.n] {
-		v := &p.recent[i]
+	c.visitors(p.recent[:p.n])
+}
+
+func (c *codec) visitors(all []visitor) {
+	for i := range all {
+		v := &all[i]
 		number(c, &v.at)
 		c.u64(&v.network)
 		c.bytes(v.country[:])
+		if v.country != [2]byte{} && (!letter(v.country[0]) || !letter(v.country[1])) {
+			v.country = [2]byte{}
+			c.fail("a country is none")
+		}
 	}
 }
 
@@ -174,6 +182,9 @@ func (c *codec) hot(h *hot) {
 	for i := range h.bins {
 		number(c, &h.bins[i])
 	}
+	c.small(&h.n, manySeen)
+	c.below(&h.next, manySeen)
+	c.visitors(h.recent[:h.n])
 	number(c, &h.last, &h.turned)
 	c.bin(&h.last)
 	for i := range h.networks {
