@@ -275,7 +275,7 @@ func (s *Scans) visit(e *event.Event) (event.Warning, bool) {
 	if c.nReached > 1 {
 		return event.Warning{}, false
 	}
-	return s.say(i, e, fmt.Sprintf("the scanner was let in on %s/%d", event.ProtoName(e.Proto), e.DstPort))
+	return s.say(i, e, "it was let in")
 }
 
 // say gives the warning of a scan that opens, or of what is news of it.
@@ -286,7 +286,7 @@ func (s *Scans) say(i int32, e *event.Event, why string) (event.Warning, bool) {
 	w.Time = max(e.Received, e.Last())
 	if why != "" {
 		w.State = event.Escalated
-		w.Why = why + "; " + w.Why
+		w.Why += "; again: " + why
 		s.escalated++
 	}
 	c.said, c.saidPorts, c.saidTargets = moment(e), c.ports, c.targets.count()

@@ -346,6 +346,7 @@ func (s *Surges) Sweep(now int64, say func(event.Warning)) {
 		key := uint32(s.hot.key(i))
 		w := s.warning(s.port(key), h, key)
 		w.State, w.Time = event.Closed, h.surge.touched+int64(s.cfg.Quiet)
+		w.Why = endOf(serviceName(portOf(key)), h.surge, w.Surge)
 		done = append(done, w)
 		h.surge, h.cusum = nil, 0
 	}

@@ -2,7 +2,6 @@ package detect
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +21,7 @@ func (s *Surges) say(p *port, h *hot, key uint32, e *event.Event, at int64, why 
 	w.Time = max(e.Received, e.Last())
 	if why != "" {
 		w.State = event.Escalated
-		w.Why = why + "; " + w.Why
+		w.Why += "; again: " + why
 	}
 	return w, true
 }
@@ -85,22 +84,7 @@ func riseOf(name string, g *surge, sg *event.Surge) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s is on the rise: %s new sources in %s against %s usually, from %s networks",
 		name, human.Count(sg.Sources), human.Span(sg.Window), few(sg.Expected), human.Count(uint64(sg.Networks)))
-	if len(sg.Countries) > 0 {
-		all := uint64(0)
-		for _, c := range sg.Countries {
-			all += c.Count
-		}
-		var names []string
-		for _, c := range sg.Countries[:min(len(sg.Countries), namedShares)] {
-			if c.Name != "??" {
-				names = append(names, fmt.Sprintf("%s %d %%", c.Name, (c.Count*100+all/2)/all))
-			}
-		}
-		names = slices.Compact(names)
-		if len(names) > 0 {
-			b.WriteString(", mostly " + strings.Join(names, ", "))
-		}
-	}
+	b.WriteString(mostly(sg.Countries))
 	if g.total > sg.Sources {
 		fmt.Fprintf(&b, "; %s sources in all", human.Count(g.total))
 	}
@@ -108,6 +92,29 @@ func riseOf(name string, g *surge, sg *event.Surge) string {
 		b.WriteString("; known for " + seen)
 	}
 	return b.String()
+}
+
+// endOf says a surge that is over.
+func endOf(name string, g *surge, sg *event.Surge) string {
+	return fmt.Sprintf("%s is quiet again: %s new sources came in %s%s", name, human.Count(g.total), human.Span(time.Duration(g.high-g.first)), mostly(sg.Countries))
+}
+
+// mostly names the countries that most sources came from.
+func mostly(countries []event.Share) string {
+	all := uint64(0)
+	for _, c := range countries {
+		all += c.Count
+	}
+	var names []string
+	for _, c := range countries[:min(len(countries), namedShares)] {
+		if c.Name != "??" {
+			names = append(names, fmt.Sprintf("%s %d %%", c.Name, (c.Count*100+all/2)/all))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return ", mostly " + strings.Join(names, ", ")
 }
 
 // few writes an expected number, which is often below one.

@@ -56,6 +56,7 @@ func AppendLine(b []byte, w *event.Warning, look Look) []byte {
 	if why := news(w); why != "" {
 		p.words(why)
 	}
+	p.probes(w, look)
 	p.facts(append(evidence(w, shownEvidence), traffic(w, look)...))
 	p.facts(origin(w))
 	for _, url := range urls(w, shownEvidence) {
@@ -123,6 +124,7 @@ func traffic(w *event.Warning, look Look) []string {
 		about, rate = "~", fmt.Sprintf(" (1:%d)", w.Sampling)
 	}
 	switch {
+	case ofProbes(w): // packets are counted, not measured
 	case w.BytesOut|w.BytesIn|w.PacketsOut|w.PacketsIn != 0 || w.Event.Kind == event.Flow:
 		parts = append(parts, about+human.Bytes(w.BytesOut)+" out", about+human.Bytes(w.BytesIn)+" in"+rate)
 	case w.Count > 0:
@@ -152,6 +154,12 @@ func period(w *event.Warning, look Look) string {
 
 // noun is what a warning counts.
 func noun(w *event.Warning) string {
+	if w.Surge != nil {
+		return "source"
+	}
+	if w.Scan != nil {
+		return "probe"
+	}
 	switch w.Event.Kind {
 	case event.Flow:
 		return "flow"
@@ -190,10 +198,11 @@ func origin(w *event.Warning) []string {
 		seen += " (" + strings.Trim(in+" → "+out, " ") + ")"
 	}
 	var whose []string
-	if e.Country != "" {
+	one := w.Surge == nil && (w.Scan == nil || w.Scan.Sources <= 1)
+	if one && e.Country != "" {
 		whose = append(whose, short(human.Safe(e.Country), maxHost))
 	}
-	if e.ASN != 0 {
+	if one && e.ASN != 0 {
 		whose = append(whose, fmt.Sprintf("AS%d", e.ASN))
 	}
 	var lag []string

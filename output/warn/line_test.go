@@ -106,14 +106,40 @@ var cases = []struct {
 		w.Event.Kind, w.Event.Dst, w.Event.DstPort = event.Tunnel, netip.Addr{}, 443
 		w.Event.Detail.Set("host", "mail.example")
 	}},
-	{"surge", func(w *event.Warning) {
-		w.Rule, w.Own, w.Foreign, w.Verdict, w.Severity, w.Evidence = "surge", event.Endpoint{}, event.Endpoint{}, event.VerdictUnknown, event.High, nil
-		w.Why = "tcp/2323 (telnet) is on the rise since 11:40: 312 sources in an hour against 4 usually, mostly from VN, BR and CN; the honeypot holds 3 payloads for it; nothing of ours listens there"
-		w.Count, w.Event.Kind, w.BytesOut, w.BytesIn, w.PacketsIn, w.PacketsOut = 1931, event.Probe, 0, 0, 0, 0
+	{"surge", func(w *event.Warning) { surge(w) }},
+	{"surge, goes on", func(w *event.Warning) {
+		surge(w)
+		w.State, w.Count = event.Escalated, 4120
+		w.Why += "; again: 4 times the sources since it was last said"
 	}},
-	{"scan", func(w *event.Warning) {
-		w.Rule, w.Own, w.Verdict, w.Severity = "scan", event.Endpoint{}, event.ProbeIn, event.Medium
-		w.Why, w.Event.Kind, w.Foreign.Port = "tried 1,204 ports of 3 hosts in 4 min", event.Probe, 0
+	{"surge, over", func(w *event.Warning) {
+		surge(w)
+		w.State, w.Last, w.Time = event.Closed, at, at+int64(24*time.Hour)
+		w.Why = "tcp/7547 (TR-069) is quiet again: 1,030 new sources came in 12 h, mostly BR 54 %, GB 18 %, IE 5 %"
+		w.Surge.Curve = make([]uint32, 96)
+	}},
+	{"surge of which little is known", func(w *event.Warning) {
+		surge(w)
+		w.Why, w.Surge = "tcp/30303 is on the rise", &event.Surge{}
+	}},
+	{"scan", func(w *event.Warning) { scan(w) }},
+	{"scan, let in", func(w *event.Warning) {
+		scan(w)
+		w.State, w.Verdict, w.Severity = event.Escalated, event.AnsweredIn, event.Medium
+		w.Why += "; it was let in on port 22; again: this is news"
+	}},
+	{"scan, distributed", func(w *event.Warning) {
+		scan(w)
+		w.Own, w.Foreign, w.Severity = event.Endpoint{}, event.Endpoint{}, event.Medium
+		w.Why = "19 sources of 203.0.113.0/24 share a distributed scan of 1,204 ports from 3 to 65000 on 3 addresses in 4 min, 5 a second"
+		w.Scan.Sources, w.Scan.Targets = 19, 3
+		for i := range 16 {
+			w.Scan.From = append(w.Scan.From, netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}), 32))
+		}
+	}},
+	{"a detector of its own", func(w *event.Warning) {
+		w.Rule, w.Own, w.Verdict, w.Severity = "campaign", event.Endpoint{}, event.ProbeIn, event.Medium
+		w.Why, w.Event.Kind, w.Foreign.Port = "came with the same payload as 14 others", event.Probe, 0
 	}},
 	{"found later", func(w *event.Warning) {
 		w.Rule, w.Why = "hunt", "was contacted 9 days before the list named it"
@@ -132,6 +158,36 @@ var cases = []struct {
 			v.List, v.Name, v.URL, v.Tags = hostile, hostile, "https://x/"+hostile, []string{hostile}
 		}
 	}},
+}
+
+// surge is a port on the rise as package detect says it.
+func surge(w *event.Warning) {
+	*w = event.Warning{
+		Rule: "surge", Severity: event.High, Verdict: event.ProbeIn, Proto: event.TCP, Own: event.Endpoint{Port: 7547},
+		Time: at, First: at - int64(12*time.Hour), Last: at, Count: 1030,
+		Why:   "tcp/7547 (TR-069) is on the rise: 34 new sources in 15 min against 0.02 usually, from 21 networks, mostly BR 54 %, GB 18 %, IE 5 %; known for remote management of subscribers' routers",
+		Event: event.Event{Kind: event.Probe, Time: at, Exporter: "edge-router", Country: "BR", ASN: 64500},
+		Surge: &event.Surge{
+			Sources: 34, Window: 15 * time.Minute, Expected: 0.02, Networks: 21, FirstSeen: at - int64(90*24*time.Hour),
+			Curve: make([]uint32, 96), CurveFrom: at - int64(24*time.Hour), CurveBin: 15 * time.Minute,
+			Countries: []event.Share{{Name: "BR", Count: 552}, {Name: "GB", Count: 186}, {Name: "IE", Count: 50}},
+			ASes:      []event.Share{{Name: "AS64500", Count: 201}, {Name: "AS64511", Count: 88}},
+		},
+	}
+	for i := 48; i < 96; i++ {
+		w.Surge.Curve[i] = uint32(min(i-40, 30))
+	}
+	w.Surge.Curve[7] = 1
+}
+
+// scan is a scan of one of our addresses as package detect says it.
+func scan(w *event.Warning) {
+	w.Rule, w.Verdict, w.Severity, w.Evidence = "scan", event.ProbeIn, event.Low, nil
+	w.Own, w.Foreign.Port = event.Endpoint{Addr: netip.MustParseAddr("192.0.2.7"), Name: "www"}, 0
+	w.Why = "a vertical scan of 1,204 ports from 3 to 65000 on www (192.0.2.7) in 4 min, 5 a second"
+	w.Count, w.Event.Kind, w.Event.Country, w.Event.ASN = 1204, event.Probe, "NL", 64500
+	w.BytesOut, w.BytesIn, w.PacketsIn, w.PacketsOut, w.ExportLag = 0, 0, 0, 0, 0
+	w.Scan = &event.Scan{Pattern: "vertical", Ports: 1204, Low: 3, High: 65000, Targets: 1, Sources: 1, Tried: []uint16{443, 22, 8080, 3389, 23, 25, 110, 5900, 3306, 1723}}
 }
 
 func TestLines(t *testing.T) {

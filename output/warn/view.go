@@ -33,6 +33,8 @@ func templateFields() map[string]any {
 	m["own"], m["foreign"] = empty("addr port name"), empty("addr port name")
 	m["event"] = empty(`time end kind source exporter domain session proto src sport dst dport nat_src nat_sport nat_dst
 		nat_dport packets bytes sampling tcp_flags icmp_type icmp_code in_if out_if action rule count country asn`)
+	m["scan"] = empty("pattern technique order ports port_low port_high tried targets sources from rate reached")
+	m["surge"] = empty("meaning sources window expected networks first_seen curve curve_from curve_bin countries ases")
 	return m
 }
 

@@ -17,6 +17,10 @@ func direction(w *event.Warning) string {
 	switch {
 	case w.State == event.Closed:
 		return "QUIET"
+	case w.Scan != nil:
+		return "SCAN"
+	case w.Surge != nil:
+		return "SURGE"
 	case w.Rule != "list" && w.Rule != "" && !(w.Own.Addr.IsValid() && w.Foreign.Addr.IsValid()):
 		return strings.ToUpper(short(human.Safe(w.Rule), 16))
 	}
@@ -34,6 +38,9 @@ func direction(w *event.Warning) string {
 // sentence says who did what with whom, or what is said of the one end that is known.
 func sentence(w *event.Warning) string {
 	own, foreign := endpoint(w, &w.Own), endpoint(w, &w.Foreign)
+	if ofProbes(w) {
+		return alone(w, foreign)
+	}
 	if own == "" || foreign == "" {
 		return alone(w, own+foreign)
 	}
@@ -84,7 +91,7 @@ func alone(w *event.Warning, end string) string {
 // news is why the warning is said again, and what is not known. That a new incident is new, and a quiet one quiet, needs
 // no words: of those it is what stands behind the first semicolon.
 func news(w *event.Warning) string {
-	if w.Why == "" || !w.Own.Addr.IsValid() || !w.Foreign.Addr.IsValid() {
+	if w.Why == "" || ofProbes(w) || !w.Own.Addr.IsValid() || !w.Foreign.Addr.IsValid() {
 		return "" // the sentence has it
 	}
 	why := w.Why
