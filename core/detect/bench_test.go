@@ -1,8 +1,10 @@
 package detect
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -114,7 +116,7 @@ func TestFloodOfSources(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	found := false
 	for i := range 2_000_000 {
-		at := time.Duration(i) * 3 * time.Millisecond // six hundred an hour's third of a million
+		at := time.Duration(i) * 3 * time.Millisecond // a third of a thousand a second
 		e := denied(at, "198.51.100.9", "192.0.2.7", 1+i/50_000)
 		if i%50_000 != 0 {
 			e.Src, e.DstPort = addr4(rng.Uint32()%0xdf000000+0x01000000), uint16(rng.Uint32())
@@ -136,4 +138,26 @@ func TestFloodOfSources(t *testing.T) {
 	}
 	runtime.KeepAlive(scans)
 	runtime.KeepAlive(surges)
+}
+
+// TestManyReaders lets four goroutines judge at once, for the race detector, and counts that nothing got lost.
+func TestManyReaders(t *testing.T) {
+	d := newDetectors()
+	var group sync.WaitGroup
+	for reader := range 4 {
+		group.Go(func() {
+			for i := range 5000 {
+				e := denied(time.Duration(i)*time.Second, fmt.Sprintf("198.51.100.%d", reader), "192.0.2.7", 1+i%1000)
+				d.judge(e, func(event.Warning) {})
+				if i%100 == 0 {
+					d.judge(half{true, event.TCP, 2222, 50000, whole, 9, 4000}.event(e.Time), func(event.Warning) {})
+					d.sweep(e.Time, func(event.Warning) {})
+				}
+			}
+		})
+	}
+	group.Wait()
+	if d.scans.probes != 20_000 || d.scans.open.n != 4 {
+		t.Errorf("%d probes, %d scans open; want 20000 and 4", d.scans.probes, d.scans.open.n)
+	}
 }

@@ -185,7 +185,7 @@ func trainDays() int {
 }
 
 // TestDetection hides surges and scans in the background of two sites and counts what is found, how late, and what is
-// said for nothing. The full table takes a few minutes: go test ./core/detect -run TestDetection -long -update
+// said for nothing. The full table takes a few minutes: go test ./core/detect -run TestDetection -v -long -update
 func TestDetection(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulates two weeks of two sites")
@@ -195,24 +195,24 @@ func TestDetection(t *testing.T) {
 		from = rand.Uint64N(1_000_000) + 1
 	}
 	t.Logf("seed %d; repeat with -seed %d", from, from)
-	days, hidden := 8, 8
+	days, surges, scans := 8, 16, 8
 	if *long {
-		days, hidden = 28, 40
+		days, surges, scans = 28, 40, 40
 	}
 	var all []*outcome
 	for _, s := range []site{quietSite, busySite} {
-		s.scanners, s.surges = hidden, hidden
+		s.scanners, s.surges = scans, surges
 		all = append(all, simulate(s, from, trainDays(), days))
 	}
 	text := table(from, all)
 	t.Log("\n" + text)
 	quiet, busy := all[0], all[1]
 	for _, o := range all {
-		if _, _, d := o.of(surgeKinds[0].name); len(d) < hidden-1 || quantile(d, 0.5) > 15*time.Minute {
-			t.Errorf("%s site: %d of %d surges like 7547 found, median delay %v; want all but one, within 15m", o.site, len(d), hidden, quantile(d, 0.5))
+		if _, _, d := o.of(surgeKinds[0].name); len(d) < surges-1 || quantile(d, 0.5) > 15*time.Minute {
+			t.Errorf("%s site: %d of %d surges like 7547 found, median delay %v; want all but one, within 15m", o.site, len(d), surges, quantile(d, 0.5))
 		}
-		if _, _, d := o.of(surgeKinds[1].name); len(d) < hidden*8/10 || quantile(d, 0.5) > 4*time.Hour {
-			t.Errorf("%s site: %d of %d surges like 37777 found, median delay %v; want 8 of 10, within 4h", o.site, len(d), hidden, quantile(d, 0.5))
+		if _, _, d := o.of(surgeKinds[1].name); len(d) < surges*8/10 || quantile(d, 0.5) > 4*time.Hour {
+			t.Errorf("%s site: %d of %d surges like 37777 found, median delay %v; want 8 of 10, within 4h", o.site, len(d), surges, quantile(d, 0.5))
 		}
 		for _, k := range scanKinds {
 			if n, named, d := o.of(k.name); len(d) < n*8/10 || named < n*7/10 {

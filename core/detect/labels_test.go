@@ -48,8 +48,8 @@ func (m *simulator) tries(start int64, n int, gap time.Duration, what func(i int
 	return func(_, to int64) bool {
 		for ; i < n && next < to; i++ {
 			src, key, dst := what(i)
-			m.knockAt(next, src, 64512, key, dst)
-			next += int64(gap)/2 + m.rng.Int64N(int64(gap)) // as regular as nmap is with a delay
+			m.knockAt(next, src, 1<<20|uint32(sourceKey(src))>>8&0xffff, key, dst) // each scan has a system of its own
+			next += int64(gap)/2 + m.rng.Int64N(int64(gap))                        // as regular as nmap is with a delay
 		}
 		return i >= n
 	}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"varde/event"
@@ -21,6 +22,7 @@ type Scans struct {
 	names  map[netip.Addr]string
 	hosts  int // so many targets are a horizontal scan here
 
+	active atomic.Int64 // open scans, for a look without the lock
 	mu     sync.Mutex
 	faint  *book[faint]
 	known  *book[known]
@@ -100,6 +102,9 @@ func (s *Scans) Judge(e *event.Event) (event.Warning, bool) {
 	if how == notProbe {
 		return event.Warning{}, false
 	}
+	if how == letIn && s.active.Load() == 0 {
+		return event.Warning{}, false // ordinary traffic waits for nobody
+	}
 	at := moment(e)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,6 +154,7 @@ func (s *Scans) begin(key uint64, e *event.Event, shape pattern) int32 {
 	}
 	c.touched = max(e.Received, e.Last())
 	s.opened++
+	s.active.Store(int64(s.open.n))
 	return i
 }
 
@@ -167,6 +173,7 @@ func (s *Scans) end(i int32) {
 	s.maps = append(s.maps, s.open.at(i).bits)
 	s.open.at(i).bits = nil
 	s.open.drop(i)
+	s.active.Store(int64(s.open.n))
 }
 
 // take moves what is known of a source into a scan.
@@ -259,7 +266,7 @@ func (s *Scans) reshape(c *scan) {
 
 // visit notes that an open scan was let in at a port that we serve, which is what matters most about it.
 func (s *Scans) visit(e *event.Event) (event.Warning, bool) {
-	if s.open.n == 0 || e.Proto != event.TCP && e.Proto != event.UDP {
+	if e.Proto != event.TCP && e.Proto != event.UDP {
 		return event.Warning{}, false
 	}
 	i := s.open.find(sourceKey(e.Src))

@@ -18,6 +18,7 @@ func (s *Scans) Load(r io.Reader) error {
 	if err != nil {
 		s.empty()
 	}
+	s.active.Store(int64(s.open.n))
 	return err
 }
 

@@ -23,7 +23,7 @@ type Surges struct {
 	base  baseline
 	open  int
 
-	fresh, strays, opened, escalated, closed, evicted uint64
+	fresh, strays, opened, escalated, closed uint64
 }
 
 // NewSurges makes the detector. Ground is shared with Scans.

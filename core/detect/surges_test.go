@@ -169,8 +169,13 @@ func TestTail(t *testing.T) {
 		n                 int
 		mean, shape, want float64
 	}{
-		{0, 3, 1, 1}, {1, 3, 1, 0.75}, {2, 3, 1, 0.5625}, {10, 3, 1, math.Pow(0.75, 10)},
-		{3, 1, 1e7, 1 - 2.5/math.E}, {1, 1e-6, 0.5, 1 - math.Pow(0.5/(0.5+1e-6), 0.5)}, {5, 0, 1, 0},
+		{0, 3, 1, 1},
+		{1, 3, 1, 0.75},
+		{2, 3, 1, 0.5625},
+		{10, 3, 1, math.Pow(0.75, 10)},
+		{3, 1, 1e7, 1 - 2.5/math.E},
+		{1, 1e-6, 0.5, 1 - math.Pow(0.5/(0.5+1e-6), 0.5)},
+		{5, 0, 1, 0},
 	} {
 		if got := negativeBinomialTail(tc.n, tc.mean, tc.shape); math.Abs(got-tc.want) > 1e-6*max(tc.want, 1e-6) {
 			t.Errorf("P(X >= %d), mean %v, shape %v: %v, want %v", tc.n, tc.mean, tc.shape, got, tc.want)
