@@ -98,7 +98,7 @@ func TestJudgeAllocatesNothing(t *testing.T) {
 }
 
 // maxFlooded is what ground, scans and surges may take together, whatever is sent.
-const maxFlooded = 64 << 20
+const maxFlooded = 48 << 20
 
 // TestFloodOfSources sends packets from two million invented sources to random ports and holds the memory to its bound;
 // a slow scan that began before is found all the same.

@@ -33,8 +33,17 @@ type port struct {
 // visitor is a source that was new to a port.
 type visitor struct {
 	at      uint32
-	network uint64
+	network uint32 // the number of its autonomous system, or the /16 or /32 around it
+	system  bool   // which of the two
 	country [2]byte
+}
+
+// from tells whose a visitor is, by the key of a tally.
+func (v *visitor) from() uint64 {
+	if v.system {
+		return asKey | uint64(v.network)
+	}
+	return uint64(v.network)
 }
 
 // refresh forgets by the time that passed, and allows to learn more.
@@ -110,7 +119,7 @@ func (h *hot) add(bin int64, v visitor) {
 		h.recent[h.next] = v
 		h.next = (h.next + 1) % manySeen
 	}
-	h.networks[0].add(v.network, v.at)
+	h.networks[0].add(v.from(), v.at)
 	h.countries[0].add(uint64(v.country[0])<<8|uint64(v.country[1]), v.at)
 }
 
@@ -133,7 +142,7 @@ func spread(all []visitor, from int64) (networks int, largest float64) {
 		n++
 		before, same := 0, 0
 		for j := range all {
-			if int64(all[j].at) >= from && all[j].network == all[i].network {
+			if int64(all[j].at) >= from && all[j].network == all[i].network && all[j].system == all[i].system {
 				same++
 				before += b2i(j < i)
 			}

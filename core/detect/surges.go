@@ -72,7 +72,7 @@ func (s *Surges) Judge(e *event.Event) (event.Warning, bool) {
 		return event.Warning{}, false
 	}
 	s.fresh++
-	v := visitor{at: uint32(at / int64(time.Second)), network: networkOf(e), country: countryOf(e.Country)}
+	v := visitorOf(e, at)
 	p := s.port(key)
 	p.refresh(v.at, &s.base, s.cfg.Clip)
 	if p.tokens >= 1 || s.cold() {
@@ -101,16 +101,17 @@ func (s *Surges) port(key uint32) *port {
 // cold tells that too little was watched to know what is usual.
 func (s *Surges) cold() bool { return s.base.watched < time.Duration(s.cfg.ColdStart).Hours()/24 }
 
-// networkOf is whose a source is: its autonomous system, or the /16 or /32 around it.
-func networkOf(e *event.Event) uint64 {
-	if e.ASN != 0 {
-		return asKey | uint64(e.ASN)
+// visitorOf is a source as a port remembers it.
+func visitorOf(e *event.Event, at int64) visitor {
+	v := visitor{at: uint32(at / int64(time.Second)), network: e.ASN, system: e.ASN != 0, country: countryOf(e.Country)}
+	switch {
+	case v.system:
+	case e.Src.Is4():
+		v.network = uint32(sourceKey(e.Src)) >> 16
+	default:
+		v.network = uint32(sourceKey(e.Src) >> 32)
 	}
-	key := sourceKey(e.Src)
-	if e.Src.Is4() {
-		return key >> 16 << 16
-	}
-	return key >> 32 << 32
+	return v
 }
 
 // countryOf takes two letters as they are, and nothing else.

@@ -160,8 +160,8 @@ func (c *codec) port(p *port) {
 func (c *codec) visitors(all []visitor) {
 	for i := range all {
 		v := &all[i]
-		number(c, &v.at)
-		c.u64(&v.network)
+		number(c, &v.at, &v.network)
+		c.flag(&v.system)
 		c.bytes(v.country[:])
 		if v.country != [2]byte{} && (!letter(v.country[0]) || !letter(v.country[1])) {
 			v.country = [2]byte{}
