@@ -13,11 +13,14 @@ import (
 	"github.com/invopop/jsonschema"
 
 	"varde/core/detect"
+	"varde/core/geo"
 	"varde/core/intel"
 	"varde/core/store"
 	"varde/input/flow"
 	"varde/input/follow"
+	"varde/input/fwlog"
 	"varde/input/mailgw"
+	"varde/input/syslog"
 	"varde/output/agentx"
 	"varde/output/warn"
 	"varde/output/web"
@@ -35,10 +38,43 @@ type Config struct {
 	Warn      []warn.Config      `yaml:"warn" doc:"Where warnings go; to the console when left out."`
 	Store     store.Config       `yaml:"store" doc:"How much is kept and for how long."`
 	Web       web.Config         `yaml:"web" doc:"The page and the API."`
+	Syslog    syslog.Config      `yaml:"syslog" doc:"Receiving log lines of firewalls."`
+	Logs      []Log              `yaml:"logs" doc:"Log files of firewalls, and the journal."`
+	Firewall  fwlog.Config       `yaml:"firewall" doc:"What the lines of firewalls mean."`
+	Geo       geo.Config         `yaml:"geo" doc:"Country and autonomous system of addresses."`
+	Detection Detection          `yaml:"detection" doc:"Finding scans and ports on the rise."`
 	Mail      mailgw.Config      `yaml:"mail" doc:"Reading the mail gateway: amavis, Postfix, rspamd, virus scanners."`
 	MailLog   follow.Config      `yaml:"mail_log" doc:"The mail log of Postfix and amavis, whose lines become events."`
 	Agentx    agentx.Config      `yaml:"agentx" doc:"All figures over SNMP."`
 	HTTP      HTTP               `yaml:"http" doc:"Metrics and health."`
+}
+
+// Log is one set of log files that belong together.
+type Log struct {
+	Name          string `yaml:"name" doc:"What to call it, the first path when left out; how far it was read is kept under this name."`
+	follow.Config `yaml:",inline"`
+	Format        string `yaml:"format" doc:"Format of its lines where they are not found by content; see firewall.format."`
+}
+
+// Detection is what finds out who knocks.
+type Detection struct {
+	Ground detect.GroundConfig `yaml:"ground" doc:"What is served and used on our side."`
+	Scans  detect.ScanConfig   `yaml:"scans" doc:"Who tries many things."`
+	Surges detect.SurgeConfig  `yaml:"surges" doc:"Ports that many try."`
+}
+
+// Check gives a log its name.
+func (l *Log) Check() error {
+	if l.Name == "" && len(l.Paths) > 0 {
+		l.Name = l.Paths[0]
+	}
+	if l.Name == "" && l.Journal != nil {
+		l.Name = "journal"
+	}
+	if l.Name == "" {
+		return fmt.Errorf("a log without paths and journal: name one of them")
+	}
+	return l.Config.Check()
 }
 
 // Network says what is ours.
@@ -64,7 +100,10 @@ func Default() Config {
 	flows.Listen = []string{"127.0.0.1:2055"}
 	return Config{
 		DataDir: dir, Netflow: flows, Allow: intel.DefaultAllow(), Incidents: detect.DefaultConfig(),
-		DNSBL: intel.DefaultDNSBL(), Store: store.DefaultConfig(), Web: web.DefaultConfig(), Mail: mailgw.DefaultConfig(), Agentx: agentx.DefaultConfig(), HTTP: HTTP{Listen: "127.0.0.1:9055"},
+		DNSBL: intel.DefaultDNSBL(), Store: store.DefaultConfig(), Web: web.DefaultConfig(),
+		Syslog: syslog.DefaultConfig(), Firewall: fwlog.DefaultConfig(),
+		Detection: Detection{detect.DefaultGround(), detect.DefaultScan(), detect.DefaultSurge()},
+		Mail:      mailgw.DefaultConfig(), Agentx: agentx.DefaultConfig(), HTTP: HTTP{Listen: "127.0.0.1:9055"},
 	}
 }
 

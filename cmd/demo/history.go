@@ -1,9 +1,11 @@
 package demo
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"varde/event"
@@ -17,6 +19,9 @@ const HistoryDays = 30
 // since yesterday. Sweep is called at the end of every hour.
 func History(now time.Time, emit func(*event.Event), sweep func(at int64)) {
 	names := sources()
+	var hour []event.Event // in the order of time once it is over, as detectors see it
+	tell := emit
+	emit = func(e *event.Event) { hour = append(hour, e.Clone()) }
 	s := newScene(7, 0, func(x int, e *event.Event) {
 		e.Source, e.Exporter, e.Exported, e.Received, e.Sampling = "history", names[x].name, e.End, e.End, 1
 		if x == access {
@@ -34,6 +39,14 @@ func History(now time.Time, emit func(*event.Event), sweep func(at int64)) {
 			s.cues[hours/53%len(s.cues)].do(s, at.UnixNano())
 		}
 		probes(s.rng, begin, at, now, emit)
+		if at.Hour() == 18 {
+			Art(at, at, emit)
+		}
+		slices.SortFunc(hour, func(a, b event.Event) int { return cmp.Compare(a.Time, b.Time) })
+		for i := range hour {
+			tell(&hour[i])
+		}
+		hour = hour[:0]
 		sweep(at.Add(time.Hour).UnixNano())
 	}
 }
@@ -48,6 +61,7 @@ func probes(r *rand.Rand, begin, at, now time.Time, emit func(*event.Event)) {
 			SrcPort: uint16(1024 + r.IntN(64000)), Dst: netip.AddrFrom4([4]byte{192, 0, 2, byte(r.IntN(256))}), DstPort: port,
 			Packets: 1, Bytes: 40, Count: 1, Country: country, InIf: "wan", Rule: "drop",
 		}
+		e.ASN = 64496 + uint32(slices.Index(countries, country)) // of those for documentation
 		if proto == event.TCP {
 			e.TCPFlags = event.SYN
 		}
@@ -56,6 +70,7 @@ func probes(r *rand.Rand, begin, at, now time.Time, emit func(*event.Event)) {
 		emit(&e)
 	}
 	stranger := func() netip.Addr { return netip.AddrFrom4([4]byte{203, 0, 113, byte(100 + r.IntN(28))}) }
+	camera := func() netip.Addr { return netip.AddrFrom4([4]byte{198, 51, 100, byte(128 + r.IntN(112))}) }
 	for range 40 + r.IntN(30) {
 		port, proto := ports[r.IntN(len(ports))], uint8(event.TCP)
 		switch r.IntN(6) {
@@ -74,7 +89,7 @@ func probes(r *rand.Rand, begin, at, now time.Time, emit func(*event.Event)) {
 	}
 	if left := now.Sub(at).Hours(); left < 26 {
 		for range int(220 * (1 - left/30)) {
-			probe(stranger(), 7547, event.TCP, countries[r.IntN(len(countries))])
+			probe(camera(), 7547, event.TCP, countries[r.IntN(len(countries))])
 		}
 	}
 }

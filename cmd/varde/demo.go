@@ -102,7 +102,11 @@ func runDemo(ctx context.Context, cmd *cobra.Command, format string) error {
 func (d *daemon) tellHistory(ctx context.Context) error {
 	var at int64
 	var said []event.Warning
-	_, _, past, err := watch(&d.cfg, d.log, func() int64 { return at }, func(w event.Warning) { said = append(said, w) })
+	who, err := newProbes(&d.cfg, d.probes.places)
+	if err != nil {
+		return err
+	}
+	_, _, past, err := watch(&d.cfg, d.log, func() int64 { return at }, func(w event.Warning) { said = append(said, w) }, &who)
 	if err != nil {
 		return err
 	}

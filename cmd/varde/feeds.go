@@ -23,7 +23,7 @@ func feedsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			lists, _, _, err := watch(&cfg, slog.New(slog.DiscardHandler), nil, nil)
+			lists, _, _, err := watch(&cfg, slog.New(slog.DiscardHandler), nil, nil, nil)
 			if err != nil {
 				return err
 			}

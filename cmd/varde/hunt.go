@@ -314,7 +314,7 @@ func (t *table) bytes(n uint64, sampled bool) string {
 
 // listed are the lists of the configuration, for a command that asks what they say.
 func listed(cfg *config.Config) (*intel.Set, error) {
-	set, _, _, err := watch(cfg, newLog(true), nil, nil)
+	set, _, _, err := watch(cfg, newLog(true), nil, nil, nil)
 	if err != nil {
 		return nil, err
 	}

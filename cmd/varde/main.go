@@ -60,7 +60,7 @@ Exit codes: 0 fine, 1 something was found (match, hunt), 2 an error.`,
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	root.AddCommand(runCommand(), demoCommand(), checkConfigCommand(), readCommand(), matchCommand(), feedsCommand(),
-		huntCommand(), lookupCommand(), flowsCommand(), muteCommand(), passwdCommand(), agentxCommand(), mibCommand(), versionCommand(), manCommand())
+		fireplotCommand(), reportCommand(), huntCommand(), lookupCommand(), flowsCommand(), muteCommand(), passwdCommand(), agentxCommand(), mibCommand(), versionCommand(), manCommand())
 	return root
 }
 

@@ -43,7 +43,7 @@ and prints one warning for each incident. Exit code 0: nothing found, 1: somethi
 				found = true
 				b = warn.Append(b[:0], &w, format, look)
 				out.Write(b)
-			})
+			}, nil)
 			if err != nil {
 				return err
 			}

@@ -74,7 +74,7 @@ func awaitReload(ctx context.Context, hup <-chan os.Signal, done <-chan error, p
 			next, err := loadOrDefault(path)
 			if err == nil {
 				// What only wiring finds, as a missing file of exceptions, is found before the old one ends.
-				_, _, _, err = watch(&next, log, nil, nil)
+				_, _, _, err = watch(&next, log, nil, nil, nil)
 			}
 			if err == nil {
 				err = flow.TryListen(ctx, next.Netflow, old.Netflow)

@@ -18,6 +18,7 @@ import (
 
 	"varde/cmd/config"
 	"varde/core/detect"
+	"varde/core/geo"
 	"varde/core/intel"
 	"varde/core/pipe"
 	"varde/event"
@@ -29,6 +30,9 @@ import (
 
 // saveEvery is how often what exporters have taught is written to disk, besides at the end.
 const saveEvery = time.Minute
+
+// learntEvery is how often what the detectors of probes have learnt is written; that can be some megabytes.
+const learntEvery = 10 * time.Minute
 
 // daemon is everything that runs, wired together.
 type daemon struct {
@@ -45,10 +49,12 @@ type daemon struct {
 	page      *web.Server
 	dnsbl     *intel.DNSBL // nil without zones
 	mail      mail
+	firewall  firewall
+	probes    probes
 }
 
-// watch wires lists, incidents and pipe; say takes the warnings.
-func watch(cfg *config.Config, log *slog.Logger, clock func() int64, say func(event.Warning)) (*intel.Set, *detect.Contacts, *pipe.Pipe, error) {
+// watch wires lists, incidents and pipe; say takes the warnings. Without probes only lists are asked.
+func watch(cfg *config.Config, log *slog.Logger, clock func() int64, say func(event.Warning), who *probes) (*intel.Set, *detect.Contacts, *pipe.Pipe, error) {
 	own, err := cfg.Network.Prefixes()
 	if err != nil {
 		return nil, nil, nil, err
@@ -66,8 +72,11 @@ func watch(cfg *config.Config, log *slog.Logger, clock func() int64, say func(ev
 		return nil, nil, nil, err
 	}
 	contacts := detect.NewContacts(cfg.Incidents, names, clock)
-	p := pipe.New(pipe.Options{Own: own, Match: lists.Match, Detectors: []pipe.Detector{contacts}, Say: say})
-	return lists, contacts, p, nil
+	o := pipe.Options{Own: own, Match: lists.Match, Detectors: []pipe.Detector{contacts}, Say: say}
+	if who != nil {
+		o.Place, o.Watchers = who.places.Fill, []pipe.Detector{who.ground, who.scans, who.surges}
+	}
+	return lists, contacts, pipe.New(o), nil
 }
 
 // newDaemon wires what the configuration asks for. Nothing runs yet; close it if it is not run.
@@ -85,7 +94,14 @@ func newDaemon(cfg config.Config, log *slog.Logger) (d *daemon, err error) {
 		return nil, err
 	}
 	clock := func() int64 { return time.Now().UnixNano() }
-	if d.lists, d.contacts, d.pipe, err = watch(&cfg, log, clock, d.say); err != nil {
+	places, err := geo.Open(cfg.Geo, log)
+	if err != nil {
+		return nil, err
+	}
+	if d.probes, err = newProbes(&cfg, places); err != nil {
+		return nil, err
+	}
+	if d.lists, d.contacts, d.pipe, err = watch(&cfg, log, clock, d.say, &d.probes); err != nil {
 		return nil, err
 	}
 	if err := d.remember(); err != nil {
@@ -104,7 +120,11 @@ func newDaemon(cfg config.Config, log *slog.Logger) (d *daemon, err error) {
 		return nil, err
 	}
 	d.loadState()
+	d.loadProbes()
 	d.udp = flow.NewServer(cfg.Netflow, d.collector, d.pipe.Emit, log)
+	if err := d.newFirewall(); err != nil {
+		return nil, err
+	}
 	if err := d.newMail(); err != nil {
 		return nil, err
 	}
@@ -151,28 +171,17 @@ func (d *daemon) loadState() {
 }
 
 func (d *daemon) saveState() {
-	path := d.statePath()
-	f, err := os.CreateTemp(d.cfg.DataDir, ".flow-state-*")
-	if err == nil {
-		err = errors.Join(d.collector.SaveState(f), f.Sync(), f.Close())
-		if err == nil {
-			err = os.Rename(f.Name(), path)
-		} else {
-			os.Remove(f.Name())
-		}
-	}
-	if err != nil {
-		d.log.Warn("templates of exporters are not saved", "file", path, "error", err)
-	}
+	d.saveFile("flow-state.json", d.collector.SaveState)
 }
 
 // run runs everything until ctx ends. Outputs end last, so that they still deliver what the end brings.
 func (d *daemon) run(ctx context.Context) error {
 	defer d.lock.Close()
 	defer d.memory.close()
-	if err := errors.Join(d.udp.Listen(ctx), d.page.Listen()); err != nil { // before anything runs, so that rights can be dropped and nothing is said in vain
+	if err := errors.Join(d.udp.Listen(ctx), d.firewall.listen(ctx), d.page.Listen()); err != nil { // before anything runs, so that rights can be dropped and nothing is said in vain
 		return err
 	}
+	defer d.saveProbes()
 	defer d.saveState()
 	outputs, stopOutputs := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopOutputs()
@@ -193,6 +202,8 @@ func (d *daemon) run(ctx context.Context) error {
 	if d.dnsbl != nil {
 		group.Go(func() error { return d.dnsbl.Run(inputs) })
 	}
+	group.Go(func() error { return d.probes.places.Run(inputs) })
+	d.firewall.run(inputs, group)
 	d.mail.run(inputs, group)
 	err := group.Wait()
 	d.drain()
@@ -214,14 +225,17 @@ func (d *daemon) drain() {
 }
 
 func (d *daemon) save(ctx context.Context) error {
-	tick := time.NewTicker(saveEvery)
+	tick, learnt := time.NewTicker(saveEvery), time.NewTicker(learntEvery)
 	defer tick.Stop()
+	defer learnt.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 			d.saveState()
+		case <-learnt.C:
+			d.saveProbes()
 		}
 	}
 }
@@ -235,7 +249,8 @@ func (d *daemon) parts() []web.Part {
 		{Name: "incidents", Figures: d.contacts},
 		{Name: "outputs", Figures: d.hub},
 	}
-	all = append(all, d.mail.parts()...)
+	all = append(all, web.Part{Name: "scans", Figures: d.probes.scans}, web.Part{Name: "surges", Figures: d.probes.surges}, web.Part{Name: "places", Figures: d.probes.places})
+	all = append(append(all, d.firewall.parts()...), d.mail.parts()...)
 	if d.memory != nil {
 		all = append(all, web.Part{Name: "store", Figures: d.memory})
 	}

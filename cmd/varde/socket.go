@@ -25,6 +25,8 @@ type facts interface {
 	Top(ctx context.Context, b query.Box, t query.TopBy) (query.Groups, error)
 	Hunt(ctx context.Context, b query.Box, entries []netip.Prefix) ([]query.Contact, error)
 	Address(ctx context.Context, b query.Box, a netip.Addr) (query.Address, error)
+	Pixels(ctx context.Context, b query.Box, g query.Grid) ([]query.Pixel, error)
+	Incidents(ctx context.Context, q query.IncidentBox) ([]query.Incident, error)
 	AddMute(ctx context.Context, m query.Mute) (query.Mute, error)
 	EndMute(ctx context.Context, id uint64) error
 	Mutes(ctx context.Context) ([]query.Mute, error)
@@ -114,6 +116,8 @@ type Ask struct {
 	Entries []netip.Prefix
 	Addr    netip.Addr
 	Mute    query.Mute
+	Grid    query.Grid
+	About   query.IncidentBox
 }
 
 // Store answers commands in the daemon (net/rpc wants exported names).
@@ -147,6 +151,16 @@ func (s *Store) Hunt(a *Ask, out *[]query.Contact) error {
 // Address answers facts.Address.
 func (s *Store) Address(a *Ask, out *query.Address) error {
 	return answered(s, out, func(ctx context.Context) (query.Address, error) { return s.memory.Address(ctx, a.Box, a.Addr) })
+}
+
+// Pixels answers facts.Pixels.
+func (s *Store) Pixels(a *Ask, out *[]query.Pixel) error {
+	return answered(s, out, func(ctx context.Context) ([]query.Pixel, error) { return s.memory.Pixels(ctx, a.Box, a.Grid) })
+}
+
+// Incidents answers facts.Incidents.
+func (s *Store) Incidents(a *Ask, out *[]query.Incident) error {
+	return answered(s, out, func(ctx context.Context) ([]query.Incident, error) { return s.memory.Incidents(ctx, a.About) })
 }
 
 // AddMute answers facts.AddMute.
@@ -191,6 +205,14 @@ func (r remote) Hunt(ctx context.Context, b query.Box, entries []netip.Prefix) (
 
 func (r remote) Address(ctx context.Context, b query.Box, a netip.Addr) (query.Address, error) {
 	return asking[query.Address](ctx, r, "Address", &Ask{Box: b, Addr: a})
+}
+
+func (r remote) Pixels(ctx context.Context, b query.Box, g query.Grid) ([]query.Pixel, error) {
+	return asking[[]query.Pixel](ctx, r, "Pixels", &Ask{Box: b, Grid: g})
+}
+
+func (r remote) Incidents(ctx context.Context, q query.IncidentBox) ([]query.Incident, error) {
+	return asking[[]query.Incident](ctx, r, "Incidents", &Ask{About: q})
 }
 
 func (r remote) AddMute(ctx context.Context, m query.Mute) (query.Mute, error) {

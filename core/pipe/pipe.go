@@ -5,6 +5,7 @@ package pipe
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -27,8 +28,10 @@ type Sweeper interface {
 type Options struct {
 	Own       []netip.Prefix     // our networks
 	Match     func(*event.Event) // sets the evidence of an event
-	Detectors []Detector
+	Place     func(*event.Event) // sets country and autonomous system of the foreign end
 	Store     func(*event.Event) // keeps every event, whether anything is known of it or not
+	Watchers  []Detector         // judge every event
+	Detectors []Detector         // judge events with evidence of which one end is not ours
 	Say       func(event.Warning)
 }
 
@@ -37,7 +40,7 @@ type Pipe struct {
 	Options
 	own     bart.Lite
 	hasOwn  bool
-	newest  atomic.Int64 // latest time that any event was received
+	newest  atomic.Int64 // latest time that an event was received
 	events  atomic.Uint64
 	matched atomic.Uint64
 	inside  atomic.Uint64 // matched, but both ends are ours
@@ -59,23 +62,28 @@ func (p *Pipe) Emit(e *event.Event) {
 	if p.Match != nil {
 		p.Match(e)
 	}
-	plain := p.Match != nil && len(e.Evidence) == 0
-	if p.Store != nil || !plain {
-		e.Own = p.side(e)
+	e.Own = p.side(e)
+	if p.Place != nil {
+		p.Place(e)
 	}
 	if p.Store != nil {
 		p.Store(e)
 	}
-	if plain {
+	if e.Received > p.newest.Load() {
+		p.newest.Store(e.Received)
+	}
+	for _, d := range p.Watchers {
+		if w, ok := d.Judge(e); ok {
+			p.say(w)
+		}
+	}
+	if p.Match != nil && len(e.Evidence) == 0 {
 		return
 	}
 	p.matched.Add(1)
 	if e.Own == event.SideSrc|event.SideDst {
 		p.inside.Add(1)
 		return
-	}
-	if e.Received > p.newest.Load() {
-		p.newest.Store(e.Received)
 	}
 	for _, d := range p.Detectors {
 		if w, ok := d.Judge(e); ok {
@@ -84,7 +92,7 @@ func (p *Pipe) Emit(e *event.Event) {
 	}
 }
 
-// side tells which ends are ours. Without own networks it is the end that no list speaks of.
+// side tells which ends are ours. Without own networks it is the end that no list speaks of, and of a probe the target.
 func (p *Pipe) side(e *event.Event) event.Side {
 	var own event.Side
 	if p.hasOwn {
@@ -95,6 +103,9 @@ func (p *Pipe) side(e *event.Event) event.Side {
 			own |= event.SideDst
 		}
 		return own
+	}
+	if e.Kind == event.Probe {
+		return event.SideDst
 	}
 	if len(e.Evidence) == 0 {
 		return 0
@@ -120,14 +131,14 @@ func (p *Pipe) say(w event.Warning) {
 
 // Sweep lets detectors speak of what went quiet before now.
 func (p *Pipe) Sweep(now int64) {
-	for _, d := range p.Detectors {
+	for _, d := range slices.Concat(p.Watchers, p.Detectors) {
 		if s, ok := d.(Sweeper); ok {
 			s.Sweep(now, p.say)
 		}
 	}
 }
 
-// Newest is when the latest matched event was received, for sweeping a replay.
+// Newest is when the latest event was received, for sweeping a replay.
 func (p *Pipe) Newest() int64 { return p.newest.Load() }
 
 // sweepEvery is how often a live pipe looks for what went quiet.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 
 	"varde/event"
@@ -25,7 +26,8 @@ type Options struct {
 
 // Outline is a part of the picture with a name, as a scan that was detected.
 type Outline struct {
-	From, To  int64 // nanoseconds since 1970
+	ID        string // a later one with the same replaces an earlier one
+	From, To  int64  // nanoseconds since 1970
 	Low, High uint16
 	Label     string
 }
@@ -212,6 +214,18 @@ func compareText(a, b string) int {
 		return 1
 	}
 	return 0
+}
+
+// Options are those of the picture.
+func (p *Plot) Options() Options { return p.o }
+
+// Outline adds an outline, or replaces that with the same ID.
+func (p *Plot) Outline(o Outline) {
+	if i := slices.IndexFunc(p.o.Outlines, func(old Outline) bool { return o.ID != "" && old.ID == o.ID }); i >= 0 {
+		p.o.Outlines[i] = o
+	} else if len(p.o.Outlines) < maxOutlines {
+		p.o.Outlines = append(p.o.Outlines, o)
+	}
 }
 
 // Total is how many events are in the picture.
