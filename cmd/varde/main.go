@@ -27,7 +27,7 @@ type exit int
 func (e exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 func main() {
-	os.Exit(run(os.Args[1:]))
+	os.Exit(run(asPlugin(os.Args)))
 }
 
 func run(args []string) int {
@@ -35,7 +35,7 @@ func run(args []string) int {
 	defer stop()
 	root := command()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := pluginExit(root.ExecuteContextC(ctx))
 	var code exit
 	switch {
 	case err == nil:
@@ -60,7 +60,7 @@ Exit codes: 0 fine, 1 something was found (match, hunt), 2 an error.`,
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	root.AddCommand(runCommand(), demoCommand(), checkConfigCommand(), readCommand(), matchCommand(), feedsCommand(),
-		fireplotCommand(), reportCommand(), huntCommand(), lookupCommand(), flowsCommand(), muteCommand(), passwdCommand(), agentxCommand(), mibCommand(), versionCommand(), manCommand())
+		fireplotCommand(), reportCommand(), huntCommand(), lookupCommand(), flowsCommand(), muteCommand(), passwdCommand(), agentxCommand(), mibCommand(), checkCommand(), checkFileCommand(), muninCommand(), versionCommand(), manCommand())
 	return root
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 )
@@ -67,7 +68,9 @@ func (c *Check) once(ctx context.Context, v *Values, s Source) Result {
 	}
 	if out.Status() != OK || v.On("verbose") {
 		for _, p := range r.Problems {
-			out.detail("%s", p)
+			if !slices.ContainsFunc(out.findings, func(f finding) bool { return strings.Contains(f.text, p) }) {
+				out.detail("%s", p)
+			}
 		}
 	}
 	if v.On("verbose") {
@@ -78,7 +81,11 @@ func (c *Check) once(ctx context.Context, v *Values, s Source) Result {
 
 // Usage is the output for a call that cannot be meant.
 func Usage(service string, err error) string {
-	r := unknown("%s; see varde check %s --help", err, strings.ToLower(service))
+	command := "check " + service
+	if service == "check" {
+		command = service
+	}
+	r := unknown("%s; see varde %s --help", err, command)
 	return r.Text(service)
 }
 

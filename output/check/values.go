@@ -103,6 +103,9 @@ func (v *Values) Text(name string) string {
 // On tells whether a switch was given.
 func (v *Values) On(name string) bool { return v.Text(name) == "true" }
 
+// Given tells whether a flag was set, to its default or not.
+func (v *Values) Given(name string) bool { return len(v.given[name]) > 0 }
+
 // Range is the value of a flag of the kinds Limit and Ages; an empty one is violated by nothing.
 func (v *Values) Range(name string) Range {
 	text := v.Text(name)

@@ -56,8 +56,9 @@ func honeypot() []Graph {
 
 func network() []Graph {
 	return []Graph{
-		{"probes", "Probes at the firewall", "probes" + perMinute, "network", "Packets that firewalls logged, by protocol.", false, "", []series{
-			{figure: "varde_probes_total", by: "proto", values: []string{"tcp", "udp", "icmp", "other"}, stack: true},
+		{"probes", "Probes", "probes" + perMinute, "network", "Packets that firewalls logged, by protocol, and all probes of our side, which flows tell of too.", false, "", []series{
+			{figure: "varde_probe_events_total", by: "proto", values: []string{"tcp", "udp", "icmp", "other"}, stack: true},
+			{figure: "varde_probes_total", name: "all", label: "all"},
 		}},
 		{"flows", "Flow records", "records" + perMinute, "network", "Records decoded, and what was lost.", false, "exporter", []series{
 			{figure: "varde_flow_exporter_records_total", name: "records", label: "records"},

@@ -46,7 +46,7 @@ func (s sample) Figures(context.Context) ([]event.Figure, error) {
 	return []event.Figure{
 		event.Count("varde_events_kind_total", "", 1020, "kind", "tunnel"),
 		event.Count("varde_logins_total", "", 7, "result", "rejected"),
-		event.Count("varde_probes_total", "", 1<<60, "proto", "tcp"),
+		event.Count("varde_probe_events_total", "", 1<<60, "proto", "tcp"),
 		event.Count("varde_flow_exporter_records_total", "", 1000, "exporter", "192.0.2.1"),
 		event.Count("varde_flow_exporter_records_total", "", 50, "exporter", "edge router"),
 		event.Count("varde_flow_lost_before_total", "", 3, "exporter", "192.0.2.1"),
