@@ -23,7 +23,7 @@ func History(now time.Time, emit func(*event.Event), sweep func(at int64)) {
 	tell := emit
 	emit = func(e *event.Event) { hour = append(hour, e.Clone()) }
 	s := newScene(7, 0, func(x int, e *event.Event) {
-		e.Source, e.Exporter, e.Exported, e.Received, e.Sampling = "history", names[x].name, e.End, e.End, 1
+		e.Source, e.Exporter, e.Exported, e.Received, e.Sampling, e.RawPackets = "history", names[x].name, e.End, e.End, 1, e.Packets
 		if x == access {
 			e.Sampling = 512
 			e.Packets, e.Bytes = e.Packets*512, e.Bytes*512

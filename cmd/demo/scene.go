@@ -157,7 +157,7 @@ func (s *scene) everyday(now int64) {
 		s.oneWay(branch, now, proto, inside, client, outside, port, flags, out/300+1, out)
 		s.oneWay(branch, now, proto, outside, port, inside, client, flags, in/900+1, in)
 	case 2:
-		s.oneWay(access, now, proto, outside, port, inside, client, flags, 1, min(in, 1400))
+		s.oneWay(access, now, proto, outside, port, inside, client, flags&(event.ACK|event.PSH), 1, min(in, 1400)) // one sampled packet
 	default:
 		s.oneWay(edge, now, proto, inside, client, outside, port, flags, out/300+1, out)
 		s.oneWay(edge, now, proto, outside, port, inside, client, flags, in/900+1, in)
@@ -169,6 +169,9 @@ func (s *scene) everyday(now int64) {
 
 func (s *scene) oneWay(x int, now int64, proto uint8, src netip.Addr, sport uint16, dst netip.Addr, dport uint16, flags uint8, packets, bytes uint64) {
 	e := s.flow(now, proto, src, sport, dst, dport)
+	if flags == complete {
+		packets = max(packets, 4) // fewer cannot have all these flags
+	}
 	e.TCPFlags, e.Packets, e.Bytes = flags, packets, bytes
 	s.emit(x, &e)
 }

@@ -65,6 +65,11 @@ func TestWhatIsAProbe(t *testing.T) {
 		{"flow: UDP to a host in use", notProbe, flow(func(e *event.Event) { e.Proto, e.TCPFlags = event.UDP, 0 })},
 		{"flow: UDP to an unused address", byUDP, flow(func(e *event.Event) { e.Proto, e.TCPFlags, e.Dst = event.UDP, 0, netip.MustParseAddr("192.0.2.9") })},
 		{"flow: ACK to a host in use", notProbe, flow(flags(event.ACK))},
+		{"flow: two packets of a conversation", notProbe, flow(func(e *event.Event) { e.TCPFlags, e.RawPackets = event.SYN|event.ACK|event.FIN, 2 })},
+		{"flow: a packet with SYN, FIN and ACK", byOdd, flow(flags(event.SYN | event.ACK | event.FIN))},
+		{"flow: what a web server sends to a client of ours", notProbe, flow(func(e *event.Event) {
+			e.TCPFlags, e.RawPackets, e.SrcPort, e.DstPort = whole, 9, 443, 51234
+		})},
 		{"flow: Xmas", byXmas, flow(flags(event.FIN | event.PSH | event.URG))},
 		{"flow: denied", bySYN, flow(func(e *event.Event) { e.Action, e.Sampling = event.Deny, 1000 })},
 	} {

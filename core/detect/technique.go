@@ -179,10 +179,18 @@ func (g *Ground) flow(e *event.Event) technique {
 	switch e.Proto {
 	case event.TCP:
 		how := byFlags(e.TCPFlags)
+		raw := max(e.RawPackets, 1)
+		if e.RawPackets == 0 {
+			raw = max(e.Packets, 1) // not told apart
+		}
 		switch {
+		case e.TCPFlags&event.ACK != 0 && e.SrcPort != 0 && late(e.SrcPort, e.DstPort):
+			return notProbe // what a server sends to a client of ours
+		case how == byOdd && e.TCPFlags&event.ACK != 0 && raw > 1:
+			how = notProbe // the flags of all packets together, as of any conversation
 		case e.TCPFlags&(event.SYN|event.RST|event.FIN|event.ACK) == event.SYN|event.RST:
 			how = bySYN // a reset to our answer: a scan that leaves connections half open
-		case e.TCPFlags&(event.ACK|event.PSH) == event.ACK|event.PSH && e.RawPackets >= 3:
+		case e.TCPFlags&(event.ACK|event.PSH) == event.ACK|event.PSH && raw >= 3:
 			return letIn
 		case e.TCPFlags == 0:
 			how = bySYN // flags are not told

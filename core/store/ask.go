@@ -168,7 +168,7 @@ func (q *asking) groups(keys []key, columns []string, t query.TopBy) (out query.
 	} else {
 		all = ", (SELECT count(*) FROM g) AS whole"
 	}
-	c.add(" GROUP BY ALL) SELECT whole.*, g.* FROM g" + all + " ORDER BY "+orders[t.Order]+" DESC, "+strings.Join(names, " NULLS FIRST, ")+" NULLS FIRST LIMIT ?", t.N)
+	c.add(" GROUP BY ALL) SELECT whole.*, g.* FROM g"+all+" ORDER BY "+orders[t.Order]+" DESC, "+strings.Join(names, " NULLS FIRST, ")+" NULLS FIRST LIMIT ?", t.N)
 	if t.N == 0 {
 		c = &clause{}
 		c.add("SELECT count(*) FROM (SELECT DISTINCT * FROM (SELECT "+strings.Join(names, ", ")+" FROM "+from.sql.String()+"))", from.args...)
