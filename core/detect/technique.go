@@ -186,12 +186,12 @@ func (g *Ground) flow(e *event.Event) technique {
 		switch {
 		case e.TCPFlags&event.ACK != 0 && e.SrcPort != 0 && late(e.SrcPort, e.DstPort):
 			return notProbe // what a server sends to a client of ours
-		case how == byOdd && e.TCPFlags&event.ACK != 0 && raw > 1:
-			how = notProbe // the flags of all packets together, as of any conversation
 		case e.TCPFlags&(event.SYN|event.RST|event.FIN|event.ACK) == event.SYN|event.RST:
 			how = bySYN // a reset to our answer: a scan that leaves connections half open
 		case e.TCPFlags&(event.ACK|event.PSH) == event.ACK|event.PSH && raw >= 3:
 			return letIn
+		case how == byOdd && e.TCPFlags&event.ACK != 0 && raw > 1:
+			how = notProbe // the flags of all packets together, as of any conversation
 		case e.TCPFlags == 0:
 			how = bySYN // flags are not told
 			whole = false
