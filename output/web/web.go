@@ -271,9 +271,6 @@ func (s *Server) Run(ctx context.Context) error {
 	return fmt.Errorf("serve the page on %s: %w", s.cfg.Listen, err)
 }
 
-// Name is what the page is called among the ways to warn.
-func (s *Server) Name() string { return "web" }
-
 // Say shows a warning to everybody who looks at the page right now.
 func (s *Server) Say(_ context.Context, w event.Warning) error {
 	i := query.Incident{Warning: w, Told: 1}
