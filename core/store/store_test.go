@@ -180,6 +180,36 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
+// BenchmarkSeal moves ten million rows of ten hours to the archive: all of a closed day at a busy site.
+func BenchmarkSeal(b *testing.B) {
+	const rows = 10_000_000
+	for b.Loop() {
+		b.StopTimer()
+		s, _ := openStore(b, DefaultConfig(), b.TempDir())
+		n := 0
+		flows(rows, noon, 10*time.Hour, 1, func(e *event.Event) {
+			s.Put(e)
+			if n++; n%400_000 == 0 {
+				if err := s.Flush(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		if err := s.Flush(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		if err := s.Seal(b.Context(), noon.Add(24*time.Hour)); err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		if n := s.sealed.Load(); n != rows {
+			b.Fatalf("%d rows sealed", n)
+		}
+		b.StartTimer()
+	}
+}
+
 func TestStoreConforms(t *testing.T) {
 	conform(t, func(t *testing.T) subject {
 		s, _ := openStore(t, DefaultConfig(), t.TempDir())
