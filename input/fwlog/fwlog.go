@@ -7,9 +7,9 @@
 //
 // Rule is what the firewall calls the rule. The details are: chain; direction (in or out); state (of the connection);
 // flags = none, for a TCP packet of which the line shows that it had no flag at all, while TCPFlags of 0 alone means that
-// they are not told; fragment (the offset of a later fragment, which has no ports); physin and physout (ports of a
-// bridge); src_name and dst_name (names that stand in place of addresses); src_zone and dst_zone; reason; description; user; policy;
-// account.
+// they are not told; fragment (the offset of a later fragment, which has no ports, as the firewall writes it); physin and
+// physout (ports of a bridge); src_name and dst_name (names that stand in place of addresses); src_zone and dst_zone;
+// reason; description; user; policy; account.
 //
 // The scanners are written by hand: regular expressions are 12 to 16 times slower.
 package fwlog

@@ -104,6 +104,7 @@ const (
 	toldFlags // all flags are shown, since what follows them is
 	toldType
 	toldLink // it is no IP packet
+	toldFragment
 )
 
 // read goes from word to word. The keys are told apart by their first four bytes, as one number, which is twice as fast as
@@ -204,7 +205,9 @@ func (k *packet) verdict(r *Reader, e *event.Event) verdict {
 		return broken
 	}
 	e.Src, e.Dst = k.src, k.dst
-	if e.Proto == event.TCP {
+	if k.told&toldFragment != 0 {
+		e.SrcPort, e.DstPort = 0, 0 // ulogd takes what stands in a later fragment for them
+	} else if e.Proto == event.TCP {
 		if e.TCPFlags = k.flags; k.flags == 0 && k.told&toldFlags != 0 {
 			r.note("flags", "none")
 		}
@@ -274,8 +277,15 @@ func (k *packet) bare(r *Reader, w []byte) {
 	k.flags |= flagWord(w)
 	switch {
 	case hasPrefix(w, "FRAG:"):
-		k.told |= toldPorts
-		r.detail("fragment", w[len("FRAG:"):])
+		offset := w[len("FRAG:"):]
+		if len(offset) == 0 { // ulogd writes a blank
+			k.i = min(k.i+1, len(k.b))
+			offset = k.value()
+		}
+		if string(offset) != "0" { // the first fragment has all that matters
+			k.told |= toldFragment | toldPorts
+			r.detail("fragment", offset)
+		}
 	case string(w) == "ARP":
 		k.told |= toldLink
 	}

@@ -2,6 +2,7 @@ package fwlog
 
 import (
 	"math"
+	"strconv"
 	"time"
 
 	"varde/event"
@@ -34,6 +35,11 @@ func (r *Reader) ulogd(l *syslog.Line) verdict {
 	case !e.Src.IsValid() || !e.Dst.IsValid() || !s.ended:
 		return broken
 	}
+	if u.fragment > 0 { // ulogd takes what stands in it for ports and flags
+		e.SrcPort, e.DstPort, u.hasFlags = 0, 0, false
+		r.buf = strconv.AppendUint(r.buf[:0], u.fragment, 10)
+		r.detail("fragment", r.buf)
+	}
 	if u.sec > 0 {
 		e.Time = int64(u.sec)*int64(time.Second) + int64(u.usec)*int64(time.Microsecond)
 	} else if ns, ok := r.ulogdStamp(u.stamp); ok {
@@ -60,6 +66,7 @@ type ulogdLine struct {
 	stamp, prefix   []byte
 	sec, usec, hits uint64
 	family          uint64
+	fragment        uint64 // where in its packet a later fragment belongs
 	flags           uint8
 	hasFlags        bool
 	own             bool // it has a key that only ulogd writes
@@ -116,6 +123,13 @@ func (r *Reader) ulogdField(key, value []byte, u *ulogdLine) (ok bool) {
 		if v, ok = whole(value, math.MaxUint8); e.Proto == 0 {
 			e.Proto = uint8(v)
 		}
+	case "ip.fragoff":
+		const offset = 1<<13 - 1 // beside the flags, RFC 791
+		v, _ = whole(value, math.MaxUint16)
+		u.fragment = v & offset
+	case "ip6.fragoff":
+		v, _ = whole(value, math.MaxUint16)
+		u.fragment = v &^ 7 // in bytes, beside the flags
 	case "raw.pktlen":
 		e.Bytes, _ = whole(value, math.MaxUint32)
 	case "raw.pktcount":
