@@ -25,6 +25,9 @@ func (s *Store) Address(ctx context.Context, b query.Box, a netip.Addr) (out que
 		if _, err := q.track(&b, newPrey([]netip.Prefix{whole})); err != nil {
 			return err
 		}
+		if err := q.narrow(&b, lowerHalves(map[netip.Addr]bool{a: true})); err != nil {
+			return err
+		}
 		if err := q.address(&out); err != nil {
 			return err
 		}

@@ -86,11 +86,14 @@ func (q *asking) choose(b *query.Box, more string, args []any) error {
 }
 
 // from is the rows of the box, hot and sealed, with the given columns.
-func (q *asking) from(columns string) *clause {
+func (q *asking) from(columns string) *clause { return q.of(columns, q.where) }
+
+// of is the rows, hot and sealed, for which something holds.
+func (q *asking) of(columns string, where *clause) *clause {
 	c := &clause{}
-	c.add("(SELECT "+columns+" FROM hot WHERE "+q.where.sql.String(), q.where.args...)
+	c.add("(SELECT "+columns+" FROM hot WHERE "+where.sql.String(), where.args...)
 	if len(q.parts) > 0 {
-		c.add(" UNION ALL SELECT "+columns+" FROM "+q.s.files(q.parts)+" WHERE "+q.where.sql.String(), q.where.args...)
+		c.add(" UNION ALL SELECT "+columns+" FROM "+q.s.files(q.parts)+" WHERE "+where.sql.String(), where.args...)
 	}
 	c.add(")")
 	return c

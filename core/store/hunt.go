@@ -210,7 +210,11 @@ func (s *Store) Hunt(ctx context.Context, b query.Box, entries []netip.Prefix) (
 		if err := q.loadMet(met); err != nil {
 			return err
 		}
-		out, err = q.contacts(p, lowerHalves(met))
+		lower := lowerHalves(met)
+		if err := q.narrow(&b, lower); err != nil {
+			return err
+		}
+		out, err = q.contacts(p, lower)
 		return err
 	})
 	return out, err
@@ -232,17 +236,61 @@ func (q *asking) loadMet(met map[netip.Addr]bool) error {
 // fewMet is up to how many addresses are compared one by one.
 const fewMet = 32
 
-// lowerHalves are the lower halves of addresses for SQL's IN: themselves where they are few, or out of the table met.
+// lowerHalves are the lower halves of addresses for SQL's comparisons: themselves where they are few, or out of the
+// table met.
 func lowerHalves(met map[netip.Addr]bool) string {
 	if len(met) > fewMet {
-		return "SELECT lo FROM met"
+		return " IN (SELECT lo FROM met)"
 	}
 	var list []string
 	for a := range met {
 		_, lo := halves(a)
 		list = append(list, strconv.FormatUint(lo, 10)+"::UBIGINT")
 	}
-	return strings.Join(list, ", ")
+	if len(list) == 1 {
+		return " = " + list[0] // is compared while the file is read
+	}
+	return " IN (" + strings.Join(list, ", ") + ")"
+}
+
+// maxMoments is up to how many times of events narrow a question down; with more of them, nearly every row group of
+// the archive holds one.
+const maxMoments = 20_000
+
+// narrow finds the times of all events of a box that touch addresses with these lower halves, reading no more columns
+// than that takes, and adds them to what is to hold: row groups of the archive without such a time are not unpacked.
+func (q *asking) narrow(b *query.Box, lower string) error {
+	box := *b
+	box.Filter = nil // would need more columns, and is asked again
+	touch := []string{"(src_lo" + lower + " OR dst_lo" + lower + ")"}
+	if strings.HasPrefix(lower, " = ") {
+		touch = []string{"src_lo" + lower, "dst_lo" + lower} // each alone is compared before anything else is unpacked
+	}
+	c := &clause{}
+	c.add("SELECT DISTINCT epoch_us(time) AS moment FROM (")
+	for i, t := range touch {
+		if i > 0 {
+			c.add(" UNION ALL ")
+		}
+		where := conditions(&box)
+		where.add(" AND " + t)
+		rows := q.of("time", where)
+		c.add("FROM "+rows.sql.String(), rows.args...)
+	}
+	c.add(fmt.Sprintf(") LIMIT %d", maxMoments+1))
+	var moment int64
+	n := 0
+	in := &clause{}
+	in.add(" AND time IN (make_timestamp(-1)") // the list is never empty
+	err := q.rows(c, []any{&moment}, func() error {
+		n++
+		in.add(", " + stamp(moment))
+		return nil
+	})
+	if n <= maxMoments {
+		q.where.add(in.sql.String() + ")")
+	}
+	return err
 }
 
 // contacts sums up the events that have an end in the table met, by own and foreign address.
@@ -259,7 +307,7 @@ func (q *asking) contacts(p *prey, lower string) (out []query.Contact, err error
 		FROM (SELECT *, CASE own & 3 WHEN 1 THEN false WHEN 2 THEN true ELSE NOT hit_dst END AS inward,
 		CASE WHEN ` + hasPort("lower") + ` THEN lower || '/' ELSE '' END || proto AS service FROM (SELECT *, if(least(sport, dport) = 0, greatest(sport, dport), least(sport, dport)) AS lower FROM `)
 	// The lower halves alone are compared in a third of the time and leave few rows for the whole addresses.
-	c.add(rows.sql.String()+fmt.Sprintf(" WHERE (src_lo IN ("+lower+") OR dst_lo IN ("+lower+")) AND (hit_src OR hit_dst))) GROUP BY ALL ORDER BY last DESC, own_hi, own_lo, far_hi, far_lo, kind LIMIT %d", query.MaxRows), rows.args...)
+	c.add(rows.sql.String()+fmt.Sprintf(" WHERE (src_lo"+lower+" OR dst_lo"+lower+") AND (hit_src OR hit_dst))) GROUP BY ALL ORDER BY last DESC, own_hi, own_lo, far_hi, far_lo, kind LIMIT %d", query.MaxRows), rows.args...)
 	var v query.Contact
 	var services *string
 	var ownHi, ownLo, farHi, farLo *uint64

@@ -191,6 +191,10 @@ func (s *Store) freeName(dir, base string) (string, error) {
 	return "", fmt.Errorf("%s/%s: too many parts", dir, base)
 }
 
+// rowGroup is how many rows of a file are unpacked together at least. Small groups cost a tenth of the size and make
+// reading a few rows out of an hour many times faster.
+const rowGroup = 20_480
+
 // export writes the rows of a SELECT to a Parquet file that is complete and on disk when its name appears.
 func (s *Store) export(ctx context.Context, rows, path string) (size int64, err error) {
 	full := filepath.Join(s.dir, path)
@@ -200,7 +204,7 @@ func (s *Store) export(ctx context.Context, rows, path string) (size int64, err 
 			os.Remove(temp)
 		}
 	}()
-	if _, err := s.db.ExecContext(ctx, fmt.Sprintf("COPY (%s) TO %s (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)", rows, quote(temp))); err != nil {
+	if _, err := s.db.ExecContext(ctx, fmt.Sprintf("COPY (%s) TO %s (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE %d)", rows, quote(temp), rowGroup)); err != nil {
 		return 0, err
 	}
 	f, err := os.OpenFile(temp, os.O_RDWR, 0o600)

@@ -32,7 +32,7 @@ const (
 
 func main() {
 	n := flag.Int("flows", 100_000_000, "how many flows, over thirty days")
-	dir := flag.String("dir", "", "where the data go, kept afterwards; a temporary one when left out")
+	dir := flag.String("dir", "", "where the data go, kept afterwards and only asked the next time that day; a temporary one when left out")
 	peer := flag.Bool("nfdump", true, "nfdump beside it")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -131,7 +131,13 @@ func (b *bench) varde(ctx context.Context) error {
 	runCtx, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(runCtx) }()
-	err = b.fill(ctx, s, dir)
+	if g, topErr := s.Top(ctx, query.Box{}, query.TopBy{Fields: []query.Field{query.FieldKind}, N: 1}); topErr != nil {
+		err = topErr
+	} else if g.Total.Events == 0 {
+		err = b.fill(ctx, s, dir)
+	} else {
+		b.fact("%d flows were there already", g.Total.Events)
+	}
 	if err == nil {
 		b.choosePrey()
 		err = b.ask(ctx, s)
