@@ -167,13 +167,13 @@ type state interface {
 	Load(io.Reader) error
 }
 
-// states are the files of state by their names.
-func (p *probes) states() map[string]state {
-	return map[string]state{"ground": p.ground, "scans": p.scans, "surges": p.surges}
+// states are the files of state by their names: what is open, so that it is not said anew, and what was learnt.
+func (d *daemon) states() map[string]state {
+	return map[string]state{"contacts": d.contacts, "ground": d.probes.ground, "scans": d.probes.scans, "surges": d.probes.surges}
 }
 
-func (d *daemon) loadProbes() {
-	for name, s := range d.probes.states() {
+func (d *daemon) loadStates() {
+	for name, s := range d.states() {
 		path := filepath.Join(d.cfg.DataDir, name+".state")
 		f, err := os.Open(path)
 		if errors.Is(err, os.ErrNotExist) {
@@ -188,8 +188,8 @@ func (d *daemon) loadProbes() {
 	}
 }
 
-func (d *daemon) saveProbes() {
-	for name, s := range d.probes.states() {
+func (d *daemon) saveStates() {
+	for name, s := range d.states() {
 		d.saveFile(name+".state", s.Save)
 	}
 }

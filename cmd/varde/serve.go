@@ -28,10 +28,10 @@ import (
 	"varde/output/web"
 )
 
-// saveEvery is how often what exporters have taught is written to disk, besides at the end.
+// saveEvery is how often what exporters have taught, and which incidents are open, is written to disk, besides at the end.
 const saveEvery = time.Minute
 
-// learntEvery is how often what the detectors of probes have learnt is written; that can be some megabytes.
+// learntEvery is how often what the detectors of probes have learnt is written, too; that can be some megabytes.
 const learntEvery = 10 * time.Minute
 
 // daemon is everything that runs, wired together.
@@ -120,7 +120,7 @@ func newDaemon(cfg config.Config, log *slog.Logger) (d *daemon, err error) {
 		return nil, err
 	}
 	d.loadState()
-	d.loadProbes()
+	d.loadStates()
 	d.udp = flow.NewServer(cfg.Netflow, d.collector, d.pipe.Emit, log)
 	if err := d.newFirewall(); err != nil {
 		return nil, err
@@ -181,7 +181,7 @@ func (d *daemon) run(ctx context.Context) error {
 	if err := errors.Join(d.udp.Listen(ctx), d.firewall.listen(ctx), d.page.Listen()); err != nil { // before anything runs, so that rights can be dropped and nothing is said in vain
 		return err
 	}
-	defer d.saveProbes()
+	defer d.saveStates()
 	defer d.saveState()
 	outputs, stopOutputs := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopOutputs()
@@ -234,8 +234,9 @@ func (d *daemon) save(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 			d.saveState()
+			d.saveFile("contacts.state", d.contacts.Save)
 		case <-learnt.C:
-			d.saveProbes()
+			d.saveStates()
 		}
 	}
 }

@@ -41,10 +41,18 @@ type incident struct {
 	sampling    uint32
 	vague       bool // who began is a guess
 	evidence    []event.Evidence
-	said        event.Warning
-	saidBytes   uint64
-	lists       int
+	said        said
 	place       *list.Element
+}
+
+// said is what an incident looked like when it was last said.
+type said struct {
+	at       int64
+	verdict  event.Verdict
+	severity event.Severity
+	bytes    uint64
+	lists    int
+	raised   event.Event
 }
 
 const (
@@ -88,7 +96,7 @@ func (c *Contacts) Judge(e *event.Event) (event.Warning, bool) {
 	if why == "" {
 		return event.Warning{}, false
 	}
-	i.said, i.saidBytes, i.lists = w, i.bytes[out]+i.bytes[in], i.listed()
+	i.said = said{w.Time, w.Verdict, w.Severity, i.bytes[out] + i.bytes[in], i.listed(), w.Event}
 	if fresh {
 		c.opened++
 	} else {
@@ -253,15 +261,15 @@ func (c *Contacts) assess(i *incident, e *event.Event, fresh bool) (w event.Warn
 	switch {
 	case fresh:
 		w.State, why = event.Opened, "first traffic with this address"
-	case w.Severity > i.said.Severity && answered(w.Verdict) && !answered(i.said.Verdict):
+	case w.Severity > i.said.severity && answered(w.Verdict) && !answered(i.said.verdict):
 		why = "there is an answer now"
-	case w.Verdict != i.said.Verdict && w.Severity > i.said.Severity:
+	case w.Verdict != i.said.verdict && w.Severity > i.said.severity:
 		why = "it is now: " + w.Verdict.String()
-	case i.listed() > i.lists:
+	case i.listed() > i.said.lists:
 		why = "another list names it now"
-	case total >= uint64(c.cfg.Grow) && total >= i.saidBytes*c.cfg.Growth:
-		why = fmt.Sprintf("%d times the bytes since it was last said", total/max(i.saidBytes, 1))
-	case w.Time-i.said.Time >= int64(c.cfg.Again):
+	case total >= uint64(c.cfg.Grow) && total >= i.said.bytes*c.cfg.Growth:
+		why = fmt.Sprintf("%d times the bytes since it was last said", total/max(i.said.bytes, 1))
+	case w.Time-i.said.at >= int64(c.cfg.Again):
 		why = "it goes on"
 	default:
 		return w, ""
@@ -360,11 +368,11 @@ func (c *Contacts) Sweep(now int64, say func(event.Warning)) {
 		}
 		c.drop(i)
 		c.closed++
-		if i.said.Severity < event.Medium {
+		if i.said.severity < event.Medium {
 			continue
 		}
 		w := c.warning(i)
-		w.State, w.Time, w.Event = event.Closed, i.touched+int64(c.cfg.Quiet), i.said.Event
+		w.State, w.Time, w.Event = event.Closed, i.touched+int64(c.cfg.Quiet), i.said.raised
 		w.Why = "quiet since then"
 		done = append(done, w)
 	}

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -200,5 +201,61 @@ func TestIncidentsAreBoundedAndAccounted(t *testing.T) {
 	}
 	if c.opened != c.closed+c.evicted+uint64(len(c.open)) {
 		t.Errorf("opened %d, closed %d, evicted %d, open %d", c.opened, c.closed, c.evicted, len(c.open))
+	}
+}
+
+// TestIncidentsSurviveRestart: the same traffic gives the same warnings, under the same ids, also where the program was
+// restarted in between.
+func TestIncidentsSurviveRestart(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	live, replay := NewContacts(DefaultConfig(), nil, nil), NewContacts(DefaultConfig(), nil, nil)
+	var a, b []event.Warning
+	restarts := 0
+	for i := range 4000 {
+		h := half{rng.IntN(2) == 0, []uint8{event.TCP, event.UDP}[rng.IntN(2)], 50000, []uint16{443, 53, 4444}[rng.IntN(3)], uint8(rng.Uint32()), 1 + rng.Uint64N(9), rng.Uint64N(90_000)}
+		if !h.out {
+			h.sport, h.dport = h.dport, h.sport
+		}
+		e := h.event(t0 + int64(i)*int64(2*time.Minute))
+		other := netip.AddrFrom4([4]byte{203, 0, 113, byte(i / 40)})
+		for _, addr := range []*netip.Addr{&e.Src, &e.Dst} {
+			if *addr == foreign {
+				*addr = other
+			}
+		}
+		e.Evidence[0].Entry, e.Evidence[0].Tags = netip.PrefixFrom(other, 32), []string{"c2"}
+		if rng.IntN(5) == 0 {
+			e.Evidence = append(e.Evidence, event.Evidence{List: "second", Text: "x.example", Name: "a name", URL: "https://x.example/", Confidence: 90})
+		}
+		if w, ok := live.Judge(e); ok {
+			a = append(a, w)
+		}
+		if w, ok := replay.Judge(e); ok {
+			b = append(b, w)
+		}
+		live.Sweep(e.Time, func(w event.Warning) { a = append(a, w) })
+		replay.Sweep(e.Time, func(w event.Warning) { b = append(b, w) })
+		if i%37 == 0 {
+			var state bytes.Buffer
+			if err := replay.Save(&state); err != nil {
+				t.Fatal(err)
+			}
+			damaged := flipped(state.Bytes(), state.Len()/2)
+			if replay = NewContacts(DefaultConfig(), nil, nil); replay.Load(bytes.NewReader(damaged)) == nil || len(replay.open)+replay.order.Len() != 0 {
+				t.Fatal("a damaged state was loaded")
+			}
+			if err := replay.Load(&state); err != nil {
+				t.Fatal(err)
+			}
+			restarts += len(replay.open)
+		}
+	}
+	if len(a) != len(b) || len(a) < 300 || restarts < 300 {
+		t.Fatalf("%d warnings live, %d with restarts over %d open incidents", len(a), len(b), restarts)
+	}
+	for i := range a {
+		if x, y := string(a[i].AppendJSON(nil, 0)), string(b[i].AppendJSON(nil, 0)); x != y {
+			t.Fatalf("warning %d:\n%s\n%s", i, x, y)
+		}
 	}
 }

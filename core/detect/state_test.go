@@ -175,6 +175,15 @@ func FuzzLoad(f *testing.F) {
 		e.Country = "BR"
 		d.judge(e, func(event.Warning) {})
 	}
+	contacts := NewContacts(DefaultConfig(), nil, nil)
+	for i := range 9 {
+		contacts.Judge(half{i%2 == 0, event.TCP, 443, uint16(50000 + i/4), whole, 9, 4000}.event(t0))
+	}
+	var incidents bytes.Buffer
+	if err := contacts.Save(&incidents); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(incidents.Bytes(), uint16(100), byte(1))
 	for _, whole := range d.save(f) {
 		f.Add(whole, uint16(0), byte(0))
 		f.Add(whole, uint16(200), byte(0xff))
@@ -191,6 +200,10 @@ func FuzzLoad(f *testing.F) {
 			_ = d.ground.Load(bytes.NewReader(b))
 			_ = d.scans.Load(bytes.NewReader(b))
 			_ = d.surges.Load(bytes.NewReader(b))
+			contacts := NewContacts(DefaultConfig(), nil, nil)
+			_ = contacts.Load(bytes.NewReader(b))
+			contacts.Judge(half{true, event.TCP, 443, 50000, whole, 9, 4000}.event(t0))
+			contacts.Sweep(t0+10*simDay, func(w event.Warning) { w.AppendJSON(nil, 0) })
 			for i := range 40 {
 				e := denied(at+time.Duration(i)*time.Minute, "198.51.100.9", "192.0.2.7", 7547+i%2*i)
 				e.Src = addr4(uint32(0xc6336400 + i))
