@@ -21,15 +21,23 @@ type asking struct {
 	seen  []string // the index files of their days, where they were asked
 }
 
-// ask runs a question. Where a sealed file cannot be read, it is set aside and the question asked again without it.
+// ask runs a question.
 func (s *Store) ask(ctx context.Context, b *query.Box, do func(*asking) error) error {
-	for attempt := 0; ; attempt++ {
+	return s.insist(ctx, func() ([]string, error) {
 		q := &asking{s: s, ctx: ctx, where: conditions(b)}
 		err := q.run(b, do)
+		return append(q.parts, q.seen...), err
+	})
+}
+
+// insist asks. Where a sealed file cannot be read, it is set aside and the question asked again without it.
+func (s *Store) insist(ctx context.Context, ask func() (files []string, err error)) error {
+	for attempt := 0; ; attempt++ {
+		files, err := ask()
 		if err == nil || ctx.Err() != nil || attempt == 2 || !strings.Contains(err.Error(), ".parquet") {
 			return err
 		}
-		if s.checkFiles(ctx, append(q.parts, q.seen...)) == 0 {
+		if s.checkFiles(ctx, files) == 0 {
 			return err
 		}
 	}
@@ -42,16 +50,16 @@ func (q *asking) run(b *query.Box, do func(*asking) error) error {
 	}
 	defer tx.Rollback()
 	q.tx = tx
-	if err := q.choose(b, "", nil); err != nil {
+	if err := q.choose(b); err != nil {
 		return err
 	}
 	return do(q)
 }
 
-// choose finds the sealed files that a box touches; more says what else is to hold for them.
-func (q *asking) choose(b *query.Box, more string, args []any) error {
+// partsOf asks for columns of the sealed files that a box touches, newest first.
+func partsOf(b *query.Box, columns string) *clause {
 	c := &clause{}
-	c.add("SELECT path FROM parts WHERE true"+more, args...)
+	c.add("SELECT " + columns + " FROM parts WHERE true")
 	if b.From != 0 {
 		c.add(" AND last >= " + stamp(ceilMicros(b.From)))
 	}
@@ -69,6 +77,12 @@ func (q *asking) choose(b *query.Box, more string, args []any) error {
 		c.add(")")
 	}
 	c.add(" ORDER BY hour DESC, path")
+	return c
+}
+
+// choose finds the sealed files that a box touches.
+func (q *asking) choose(b *query.Box) error {
+	c := partsOf(b, "path")
 	rows, err := q.tx.QueryContext(q.ctx, c.sql.String(), c.args...)
 	if err != nil {
 		return err

@@ -114,6 +114,9 @@ func (s *Store) openFile(path string) (err error) {
 	if err := s.migrate(); err != nil {
 		return errors.Join(err, s.db.Close())
 	}
+	if s.raw, err = sameInstance(path, options); err != nil {
+		return errors.Join(err, s.db.Close())
+	}
 	for i := range s.writers {
 		db, err := sameInstance(path, options)
 		if err != nil {
@@ -139,6 +142,7 @@ func (s *Store) closeFile() error {
 		}
 		s.writers[i] = nil
 	}
+	mapping.Close(&s.raw)
 	return errors.Join(append(errs, s.db.Close())...)
 }
 

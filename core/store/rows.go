@@ -33,7 +33,7 @@ func (s *Store) Tail(ctx context.Context, b query.Box, n int) (out []event.Event
 				narrow.From = b.From
 			}
 			q.where = conditions(&narrow)
-			if err := q.choose(&narrow, "", nil); err != nil {
+			if err := q.choose(&narrow); err != nil {
 				return err
 			}
 			out = out[:0]
@@ -131,29 +131,6 @@ func addrOf(hi, lo *uint64) netip.Addr {
 // class is the SQL of query.ClassOf.
 const class = `if(proto = 6 OR proto = 17, if(src_hi IS NULL AND dst_hi IS NULL, 6, if(proto = 6, 0, 1) +
 	if(coalesce(src_lo >> 32 = 65535 AND src_hi = 0, dst_lo >> 32 = 65535 AND dst_hi = 0), 0, 2)), if(proto = 1, 4, if(proto = 58, 5, 6)))`
-
-// Pixels implements query.Reader.
-func (s *Store) Pixels(ctx context.Context, b query.Box, g query.Grid) (out []query.Pixel, err error) {
-	if err := g.Check(b); err != nil {
-		return nil, err
-	}
-	from, to := ceilMicros(b.From), ceilMicros(b.To)
-	x := fmt.Sprintf("((epoch_us(time) - %d) * %d // %d)::UBIGINT", from, g.Width, max(to-from, 1))
-	y := fmt.Sprintf("floor(log2(if(%s AND dport > 0, dport, 1)) / 16 * %d)::UBIGINT", hasPort("dport"), g.Height)
-	err = s.ask(ctx, &b, func(q *asking) error {
-		// One number for class, x and y is grouped and read in half the time of three.
-		rows := q.from("((" + class + ")::UBIGINT << 48) | (" + x + " << 24) | " + y + " AS pixel, greatest(count, 1) AS n")
-		c := &clause{}
-		c.add("SELECT pixel, least(sum(n), 18446744073709551615)::UBIGINT FROM "+rows.sql.String()+" GROUP BY pixel ORDER BY pixel", rows.args...)
-		var pixel, n uint64
-		out = out[:0]
-		return q.rows(c, []any{&pixel, &n}, func() error {
-			out = append(out, query.Pixel{Class: query.Class(pixel >> 48), X: uint32(pixel >> 24 & 0xffffff), Y: uint32(pixel & 0xffffff), Count: n})
-			return nil
-		})
-	})
-	return out, err
-}
 
 // Points implements query.Reader.
 func (s *Store) Points(ctx context.Context, b query.Box, n int) (out []query.Point, err error) {

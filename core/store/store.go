@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/duckdb/duckdb-go/v2/mapping"
+
 	"varde/event"
 	"varde/event/human"
 	"varde/event/query"
@@ -82,6 +84,7 @@ type Store struct {
 	log     *slog.Logger
 	now     func() time.Time
 	db      *sql.DB
+	raw     mapping.Database // the same, for questions that read vectors
 	writers [writers]*writer
 
 	mu      sync.Mutex
