@@ -203,7 +203,7 @@ func (g *Ground) dark(a netip.Addr, at int64) bool {
 func minute(at int64) uint32 { return uint32(at / int64(time.Minute)) }
 
 // sourceKey is who is counted as one source: an IPv4 address, or the /64 of an IPv6 address. IPv4 stands where IPv6 has
-// multicast (ff00::/8, RFC 4291), which is never a source; so do the keys of groups.
+// multicast (ff00::/8, RFC 4291), which is never a source; so do the keys of groups and of swept ports.
 func sourceKey(a netip.Addr) uint64 {
 	if a.Is4() {
 		b := a.As4()
@@ -218,10 +218,11 @@ const (
 	net4Key  = 0xfffe << 48 // a /24
 	net6Key  = 0xfffd << 48 // a /48
 	asKey    = 0xfffc << 48 // an autonomous system
+	portTag  = 0xfffb << 48 // a port that is swept
 	tagOfKey = 0xffff << 48
 )
 
-// sourcePrefix is the inverse of sourceKey, and of the keys of neighbourhoods; invalid for autonomous systems.
+// sourcePrefix is the inverse of sourceKey, and of the keys of neighbourhoods; invalid for autonomous systems and ports.
 func sourcePrefix(key uint64) netip.Prefix {
 	switch key & tagOfKey {
 	case v4Key:
@@ -230,7 +231,7 @@ func sourcePrefix(key uint64) netip.Prefix {
 		return netip.PrefixFrom(addr4(uint32(key)<<8), 24)
 	case net6Key:
 		return netip.PrefixFrom(addr6(key<<16), 48)
-	case asKey:
+	case asKey, portTag:
 		return netip.Prefix{}
 	}
 	return netip.PrefixFrom(addr6(key), 64)

@@ -30,6 +30,8 @@ type Scans struct {
 	open   *book[scan]
 	maps   []*portMap // spare ones
 
+	sweepers stamps
+
 	steps []step // scratch
 	order []int
 	ranks [2][]float64
@@ -54,6 +56,7 @@ func NewScans(cfg ScanConfig, ground *Ground, names map[netip.Addr]string) *Scan
 func (s *Scans) empty() {
 	s.faint, s.known = newBook[faint](s.cfg.MaxSources), newBook[known](max(s.cfg.MaxSources/knownPart, 1))
 	s.groups, s.open = newBook[group](maxGroups), newBook[scan](s.cfg.MaxScans)
+	s.sweepers = newStamps(maxSweepers)
 }
 
 // portMap has a bit for each port.
@@ -89,11 +92,14 @@ type scan struct {
 	nPath  uint8
 	stride uint32 // one in so many new ports is in it
 
-	said                   int64
-	saidPorts, saidTargets uint32
-	saidShape              pattern
-	saidSeverity           event.Severity
-	raised                 event.Event
+	began        int64 // first when it was first said, which its ID is made of
+	said         int64
+	saidPorts    uint32
+	saidTargets  uint32
+	saidSources  uint32
+	saidShape    pattern
+	saidSeverity event.Severity
+	raised       event.Event
 }
 
 // Judge takes a probe to its source and says what is news.
@@ -126,10 +132,19 @@ func (s *Scans) Judge(e *event.Event) (event.Warning, bool) {
 		}
 	}
 	n := s.note(key, p, at, e.Hits())
+	shape := noPattern
+	if n.fresh {
+		shape = s.shape(n.pairs, p)
+	}
+	if shape <= horizontal && !how.odd() && (shape != noPattern || s.open.n > 0) {
+		if w, ok := s.sweep(key, e, n, p, at, shape); ok || shape == horizontal {
+			return w, ok
+		}
+	}
 	if !n.fresh {
 		return event.Warning{}, false
 	}
-	if shape := s.shape(n.pairs, p); shape != noPattern {
+	if shape != noPattern {
 		i := s.begin(key, e, shape)
 		s.take(s.open.at(i), key, n)
 		s.forget(key)
@@ -235,13 +250,15 @@ func (s *Scans) goOn(i int32, e *event.Event, p pair, at int64) (event.Warning, 
 		s.reshape(c)
 	}
 	why := ""
-	switch targets := c.targets.count(); {
+	switch targets, sources := c.targets.count(), c.sources.count(); {
 	case c.shape > c.saidShape:
 		why = "it has become " + article(c.shape)
 	case c.ports >= s.cfg.Growth*c.saidPorts:
 		why = fmt.Sprintf("%d times the ports since it was last said", c.ports/max(c.saidPorts, 1))
 	case targets >= s.cfg.Growth*c.saidTargets:
 		why = fmt.Sprintf("%d times the targets since it was last said", targets/max(c.saidTargets, 1))
+	case sources >= s.cfg.Growth*c.saidSources:
+		why = fmt.Sprintf("%d times the sources since it was last said", sources/max(c.saidSources, 1))
 	case at-c.said >= int64(s.cfg.Again):
 		why = "it goes on"
 	default:
@@ -271,6 +288,9 @@ func (s *Scans) visit(e *event.Event) (event.Warning, bool) {
 	}
 	i := s.open.find(sourceKey(e.Src))
 	if i == 0 {
+		i = s.swept(e)
+	}
+	if i == 0 {
 		return event.Warning{}, false
 	}
 	c := s.open.at(i)
@@ -289,6 +309,9 @@ func (s *Scans) visit(e *event.Event) (event.Warning, bool) {
 func (s *Scans) say(i int32, e *event.Event, why string) (event.Warning, bool) {
 	c := s.open.at(i)
 	c.raised = e.Clone()
+	if c.said == 0 {
+		c.began = c.first
+	}
 	w := s.warning(s.open.key(i), c)
 	w.Time = max(e.Received, e.Last())
 	if why != "" {
@@ -296,7 +319,7 @@ func (s *Scans) say(i int32, e *event.Event, why string) (event.Warning, bool) {
 		w.Why += "; again: " + why
 		s.escalated++
 	}
-	c.said, c.saidPorts, c.saidTargets = moment(e), c.ports, c.targets.count()
+	c.said, c.saidPorts, c.saidTargets, c.saidSources = moment(e), c.ports, c.targets.count(), c.sources.count()
 	c.saidShape, c.saidSeverity = c.shape, w.Severity
 	return w, true
 }
@@ -335,8 +358,12 @@ func (s *Scans) Sweep(now int64, say func(event.Warning)) {
 	}
 }
 
-// quiet is how long a scan must be silent to be over: who leaves an hour between two probes is given more time.
+// quiet is how long a scan must be silent to be over: who leaves an hour between two probes is given more time, and the
+// many who sweep a port a day.
 func (s *Scans) quiet(c *scan) int64 {
+	if c.shape == horizontal {
+		return int64(s.cfg.SlowWindow)
+	}
 	gap := (c.last - c.first) / int64(max(c.ports, c.targets.count(), 1))
 	return min(max(int64(s.cfg.Quiet), 8*gap), int64(s.cfg.SlowWindow))
 }

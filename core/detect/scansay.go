@@ -31,7 +31,7 @@ func (s *Scans) warning(key uint64, c *scan) event.Warning {
 		sc.Rate = float64(c.count-1) / span.Seconds()
 	}
 	w := event.Warning{
-		ID: scanID("scan", key, c.first), Rule: "scan", Verdict: event.ProbeIn, Proto: c.proto, First: c.first, Last: c.last, Count: c.count,
+		ID: scanID("scan", key, c.began), Rule: "scan", Verdict: event.ProbeIn, Proto: c.proto, First: c.first, Last: c.last, Count: c.count,
 		Event: c.raised.Clone(), Scan: sc, Severity: severityOf(c),
 	}
 	if w.Event.Kind == event.Unknown {
@@ -57,6 +57,8 @@ func (s *Scans) warning(key uint64, c *scan) event.Warning {
 // work, or was let in, is not.
 func severityOf(c *scan) event.Severity {
 	switch {
+	case c.shape == horizontal && c.nReached > 0:
+		return event.Low // who tries a port of all addresses gets in where that is served
 	case c.nReached > 0, c.shape == slowVertical, c.shape == diagonal, c.shape == distributed:
 		return event.Medium
 	case c.shape == vertical, c.shape == block, c.how&odd != 0:
@@ -85,7 +87,12 @@ func (s *Scans) direction(c *scan) string {
 // sentenceOf says a scan in words, without its times, which whoever shows it writes in the zone of the reader.
 func sentenceOf(c *scan, sc *event.Scan, key uint64, name string) string {
 	var b strings.Builder
-	if sc.Sources > 1 {
+	switch {
+	case sc.Sources > exact && c.shape == horizontal:
+		fmt.Fprintf(&b, "about %s sources make ", human.Count(uint64(sc.Sources)))
+	case sc.Sources > 1 && c.shape == horizontal:
+		fmt.Fprintf(&b, "%d sources make ", sc.Sources)
+	case sc.Sources > 1:
 		fmt.Fprintf(&b, "%s sources of %s share ", human.Count(uint64(sc.Sources)), neighbourhood(key))
 	}
 	b.WriteString(article(c.shape))

@@ -33,6 +33,7 @@ func (s *Scans) walk(c *codec) {
 		}
 	})
 	saved(c, s.open, c.scan)
+	c.stamps(&s.sweepers)
 }
 
 func (c *codec) trace(t *trace, ring []pair) {
@@ -75,12 +76,12 @@ func (c *codec) distinct(d *distinct) {
 }
 
 func (c *codec) scan(s *scan) {
-	number(c, &s.first, &s.last, &s.touched, &s.said)
+	number(c, &s.first, &s.last, &s.touched, &s.began, &s.said)
 	c.u64(&s.count)
 	number(c, &s.how, &s.low, &s.high)
 	c.pattern(&s.shape)
 	c.pattern(&s.saidShape)
-	number(c, &s.ports, &s.stride, &s.saidPorts, &s.saidTargets)
+	number(c, &s.ports, &s.stride, &s.saidPorts, &s.saidTargets, &s.saidSources)
 	if s.stride == 0 || s.stride > 1<<16 || s.ports > 1<<16 {
 		s.stride = 1
 		c.fail("a scan is impossible")

@@ -15,7 +15,7 @@ import (
 )
 
 // stateVersion changes whenever the form of a saved state does; an older one is refused, and the detector begins anew.
-const stateVersion = 1
+const stateVersion = 2
 
 var errState = errors.New("the state is damaged")
 
