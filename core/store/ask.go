@@ -303,7 +303,11 @@ func (q *asking) series(b *query.Box, by query.SeriesBy, k key) (out []query.Ser
 			" GROUP BY "+list+") QUALIFY place <= ?)", by.N)
 		place, join = "coalesce(g.place, -1)", " LEFT JOIN g ON "+on
 	}
-	c.add(" SELECT " + place + " AS place, step" + keys + ", " + sums + ", " + sourceCount + " FROM e" + join + " GROUP BY ALL ORDER BY place")
+	counted := "0::BIGINT"
+	if by.Order == query.BySources {
+		counted = sourceCount
+	}
+	c.add(" SELECT " + place + " AS place, step" + keys + ", " + sums + ", " + counted + " FROM e" + join + " GROUP BY ALL ORDER BY place")
 	var at, step, sources int64
 	values := make([]any, len(names))
 	into := []any{&at, &step}
@@ -317,9 +321,7 @@ func (q *asking) series(b *query.Box, by query.SeriesBy, k key) (out []query.Ser
 	last := int64(0)
 	err = q.rows(c, into, func() error {
 		t := sum.get()
-		if by.Order == query.BySources {
-			t.Sources = uint64(sources)
-		}
+		t.Sources = uint64(sources)
 		switch {
 		case at < 0:
 			if rest == nil {
@@ -344,10 +346,7 @@ func (q *asking) series(b *query.Box, by query.SeriesBy, k key) (out []query.Ser
 const sourceCount = "count(DISTINCT (src_hi, src_lo)) FILTER (src_hi IS NOT NULL)"
 
 // largest are the expressions that make a value large.
-var largest = [...]string{
-	query.ByBytes: "least(sum(" + allBytes + "), " + maxU64 + ")", query.ByPackets: "least(sum(" + allPackets + "), " + maxU64 + ")",
-	query.ByEvents: "least(sum(greatest(count, 1)), " + maxU64 + ")", query.BySources: sourceCount,
-}
+var largest = [...]string{query.ByBytes: sumBytes, query.ByPackets: sumPackets, query.ByEvents: sumEvents, query.BySources: sourceCount}
 
 // newest is the time of the newest event, in nanoseconds.
 func (q *asking) newest(kinds []event.Kind) (int64, error) {
