@@ -64,6 +64,25 @@ func (p *prey) addKeys(l level, half uint64, free uint) {
 	}
 }
 
+// fewEntries is up to how many prefixes are looked for one after the other.
+const fewEntries = 8
+
+// few are the prefixes where they are few and do not overlap, and none otherwise.
+func (p *prey) few() []netip.Prefix {
+	if p.table.Size() > fewEntries {
+		return nil
+	}
+	out := slices.Collect(p.table.All())
+	for i, e := range out {
+		for _, other := range out[:i] {
+			if e.Overlaps(other) {
+				return nil
+			}
+		}
+	}
+	return out
+}
+
 // levels are those that are in use, in order.
 func (p *prey) levels() []level {
 	var out []level
@@ -147,8 +166,18 @@ func (q *asking) track(b *query.Box, p *prey) (map[netip.Addr]bool, error) {
 	}
 	hours := map[kindDay]uint32{}
 	q.seen = keysOf(files)
+	index := strings.Replace(q.s.files(q.seen), "hive_partitioning = false", "hive_partitioning = false, filename = true", 1)
 	c := &clause{}
-	c.add("SELECT hi, lo, hours, filename FROM " + strings.Replace(q.s.files(q.seen), "hive_partitioning = false", "hive_partitioning = false, filename = true", 1) + " WHERE " + p.like("hi", "lo"))
+	for i, p := range p.few() { // its files are sorted by address: little is unpacked for one prefix
+		if i > 0 {
+			c.add(" UNION ALL ")
+		}
+		c.add("SELECT a_hi, a_lo, hours, filename FROM (SELECT hi AS a_hi, lo AS a_lo, hours, filename FROM " + index + ") WHERE ")
+		c.in("a", p)
+	}
+	if c.sql.Len() == 0 {
+		c.add("SELECT hi, lo, hours, filename FROM " + index + " WHERE " + p.like("hi", "lo"))
+	}
 	var mask uint32
 	var name string
 	err = q.rows(c, []any{&hi, &lo, &mask, &name}, func() error {
