@@ -19,7 +19,8 @@ import (
 const maxEvidence = 32
 
 // key is what makes two flows one incident: who, with whom, at which service. The service is the port of the side
-// that serves; a side whose port is not the service has any.
+// that serves; a side whose port is not the service has any. Of packets that a firewall refused only the foreign end
+// counts: a listed prober that goes through a network would be as many incidents as that has addresses and ports.
 type key struct {
 	own, foreign netip.Addr
 	proto        uint8
@@ -40,9 +41,17 @@ type incident struct {
 	rejected    bool // an ICMP unreachable was the answer
 	sampling    uint32
 	vague       bool // who began is a guess
+	refused     *refused
 	evidence    []event.Evidence
 	said        said
 	place       *list.Element
+}
+
+// refused is what a listed address tried and our firewall refused.
+type refused struct {
+	first   event.Endpoint // of ours
+	proto   uint8
+	targets distinct
 }
 
 // said is what an incident looked like when it was last said.
@@ -138,6 +147,9 @@ func (c *Contacts) find(e *event.Event) (i *incident, fresh bool) {
 		c.evicted++
 	}
 	i = &incident{key: k, first: e.Time, last: e.Last(), vague: vague}
+	if k == (key{foreign: e.Src}) {
+		i.refused = &refused{first: event.Endpoint{Addr: e.Dst, Port: e.DstPort}, proto: e.Proto}
+	}
 	h := fnv.New64a()
 	fmt.Fprint(h, k.own, k.foreign, k.proto, k.port, k.outbound, e.Time)
 	i.id = fmt.Sprintf("%016x", h.Sum64())
@@ -157,6 +169,9 @@ func keyOf(e *event.Event) (k key, vague bool) {
 	fromOwn := e.Own&event.SideSrc != 0
 	if e.Own == 0 { // neither end is ours: the unlisted one stands on our side
 		fromOwn = !speaksOf(e.Evidence, event.SideSrc|event.SideNATSrc)
+	}
+	if !fromOwn && (e.Kind == event.Probe || e.Action == event.Deny) {
+		return key{foreign: e.Src}, false
 	}
 	k = key{own: e.Dst, foreign: e.Src, proto: e.Proto}
 	if fromOwn {
@@ -218,6 +233,12 @@ func (i *incident) add(e *event.Event) {
 	i.first, i.last = min(i.first, e.Time), max(i.last, e.Last())
 	i.touched = max(i.touched, e.Received, e.Last())
 	i.sampling = max(i.sampling, e.Sampling)
+	if i.refused != nil {
+		i.refused.targets.add(addrHash(e.Dst))
+		if e.DstPort != i.refused.first.Port {
+			i.refused.first.Port = 0
+		}
+	}
 	way := in
 	if e.Src == i.own {
 		way = out
@@ -278,6 +299,9 @@ func (c *Contacts) assess(i *incident, e *event.Event, fresh bool) (w event.Warn
 		w.State = event.Escalated
 	}
 	w.Why = why
+	if i.refused != nil && !w.Own.Addr.IsValid() {
+		w.Why = fmt.Sprintf("the firewall refused it at %d addresses of ours: %s", i.refused.targets.count(), why)
+	}
 	if i.sampling > 1 && !answered(w.Verdict) {
 		w.Why += "; the traffic is sampled, so that no answer was seen proves nothing"
 	}
@@ -303,9 +327,16 @@ func (c *Contacts) warning(i *incident) event.Warning {
 		PacketsOut: i.packets[out], BytesOut: i.bytes[out], PacketsIn: i.packets[in], BytesIn: i.bytes[in],
 		Sampling: i.sampling, Verdict: c.verdict(i), Evidence: slices.Clone(i.evidence),
 	}
-	if i.outbound {
+	switch {
+	case i.refused != nil:
+		w.Proto = i.refused.proto
+		if i.refused.targets.count() == 1 {
+			w.Own = i.refused.first
+			w.Own.Name = c.names[w.Own.Addr]
+		}
+	case i.outbound:
 		w.Foreign.Port = i.port
-	} else {
+	default:
 		w.Own.Port = i.port
 	}
 	slices.SortStableFunc(w.Evidence, func(a, b event.Evidence) int {
@@ -319,6 +350,9 @@ func answered(v event.Verdict) bool { return v == event.AnsweredIn || v == event
 
 // verdict says what happened, by what came back from the side that did not begin.
 func (c *Contacts) verdict(i *incident) event.Verdict {
+	if i.refused != nil {
+		return event.RefusedIn
+	}
 	ask, reply := in, out
 	if i.outbound {
 		ask, reply = out, in

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -204,6 +206,35 @@ func TestIncidentsAreBoundedAndAccounted(t *testing.T) {
 	}
 }
 
+// TestRefusedAreOneIncident: what a firewall refuses of a listed prober is one incident, however many addresses and ports
+// it tries; where it is let in that is another, and worse.
+func TestRefusedAreOneIncident(t *testing.T) {
+	c := NewContacts(DefaultConfig(), nil, nil)
+	var got []string
+	take := func(e *event.Event) {
+		if w, ok := c.Judge(e); ok {
+			got = append(got, fmt.Sprintf("%v %v %v %v %d: %s", w.State, w.Severity, w.Verdict, w.Own.Addr, w.Own.Port, w.Why))
+		}
+	}
+	for i := range 200 {
+		e := half{false, event.TCP, 48928, uint16(20 + i/20), event.SYN, 1, 40}.event(t0 + int64(i)*int64(time.Second))
+		e.Kind, e.Action, e.Dst = event.Probe, event.Deny, netip.AddrFrom4([4]byte{192, 0, 2, byte(i % 14)})
+		if i == 150 {
+			e.Evidence = append(e.Evidence, event.Evidence{List: "second", Confidence: 90, Side: event.SideSrc})
+		}
+		take(e)
+	}
+	take(half{false, event.TCP, 48928, 22, whole, 20, 3000}.event(t0 + int64(time.Hour)))
+	want := []string{
+		"opened info refused in 192.0.2.0 20: first traffic with this address",
+		"escalated info refused in invalid IP 0: the firewall refused it at 14 addresses of ours: another list names it now",
+		"opened high answered in 192.0.2.7 22: first traffic with this address",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("said\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
 // TestIncidentsSurviveRestart: the same traffic gives the same warnings, under the same ids, also where the program was
 // restarted in between.
 func TestIncidentsSurviveRestart(t *testing.T) {
@@ -222,6 +253,9 @@ func TestIncidentsSurviveRestart(t *testing.T) {
 			if *addr == foreign {
 				*addr = other
 			}
+		}
+		if i%7 == 0 && !h.out {
+			e.Kind, e.Action = event.Probe, event.Deny
 		}
 		e.Evidence[0].Entry, e.Evidence[0].Tags = netip.PrefixFrom(other, 32), []string{"c2"}
 		if rng.IntN(5) == 0 {

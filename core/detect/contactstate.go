@@ -85,6 +85,16 @@ func (c *codec) incident(i *incident) {
 	c.flag(&i.rejected)
 	number(c, &i.sampling)
 	c.flag(&i.vague)
+	stopped := i.refused != nil
+	if c.flag(&stopped); stopped {
+		if c.reading() {
+			i.refused = &refused{}
+		}
+		c.addr(&i.refused.first.Addr)
+		number(c, &i.refused.first.Port)
+		number(c, &i.refused.proto)
+		c.distinct(&i.refused.targets)
+	}
 	if n := c.count(len(i.evidence), maxEvidence); c.reading() {
 		i.evidence = make([]event.Evidence, n)
 	}
