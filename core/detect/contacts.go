@@ -79,6 +79,7 @@ type Contacts struct {
 	mu        sync.Mutex
 	open      map[key]*incident
 	order     *list.List // of *incident, longest untouched first
+	kept      *list.List // the same of what firewalls refused, for which quiet is a day
 	opened    uint64
 	escalated uint64
 	closed    uint64
@@ -88,7 +89,7 @@ type Contacts struct {
 // NewContacts makes the detector. Names are those of own hosts; clock gives the time of this machine for the lag of
 // matching, nil in a replay.
 func NewContacts(cfg Config, names map[netip.Addr]string, clock func() int64) *Contacts {
-	return &Contacts{cfg: cfg, names: names, clock: clock, open: map[key]*incident{}, order: list.New()}
+	return &Contacts{cfg: cfg, names: names, clock: clock, open: map[key]*incident{}, order: list.New(), kept: list.New()}
 }
 
 // Judge takes an event with evidence into its incident and says what is news.
@@ -100,7 +101,7 @@ func (c *Contacts) Judge(e *event.Event) (event.Warning, bool) {
 	defer c.mu.Unlock()
 	i, fresh := c.find(e)
 	i.add(e)
-	c.order.MoveToBack(i.place)
+	c.in(i).MoveToBack(i.place)
 	w, why := c.assess(i, e, fresh)
 	if why == "" {
 		return event.Warning{}, false
@@ -142,8 +143,11 @@ func (c *Contacts) find(e *event.Event) (i *incident, fresh bool) {
 		return i, false
 	}
 	if len(c.open) >= c.cfg.Max {
-		oldest := c.order.Front().Value.(*incident)
-		c.drop(oldest)
+		oldest := c.kept.Front()
+		if oldest == nil {
+			oldest = c.order.Front()
+		}
+		c.drop(oldest.Value.(*incident))
 		c.evicted++
 	}
 	i = &incident{key: k, first: e.Time, last: e.Last(), vague: vague}
@@ -153,14 +157,22 @@ func (c *Contacts) find(e *event.Event) (i *incident, fresh bool) {
 	h := fnv.New64a()
 	fmt.Fprint(h, k.own, k.foreign, k.proto, k.port, k.outbound, e.Time)
 	i.id = fmt.Sprintf("%016x", h.Sum64())
-	i.place = c.order.PushBack(i)
+	i.place = c.in(i).PushBack(i)
 	c.open[k] = i
 	return i, true
 }
 
+// in is the list that an incident stands in.
+func (c *Contacts) in(i *incident) *list.List {
+	if i.refused != nil {
+		return c.kept
+	}
+	return c.order
+}
+
 func (c *Contacts) drop(i *incident) {
 	delete(c.open, i.key)
-	c.order.Remove(i.place)
+	c.in(i).Remove(i.place)
 }
 
 // keyOf tells whose side is whose and which port is the service. The initiator of a bidirectional flow is its source
@@ -395,6 +407,10 @@ func refusal(flags uint8) bool {
 func (c *Contacts) Sweep(now int64, say func(event.Warning)) {
 	c.mu.Lock()
 	var done []event.Warning
+	for front := c.kept.Front(); front != nil && now-front.Value.(*incident).touched >= int64(c.cfg.Again); front = c.kept.Front() {
+		c.drop(front.Value.(*incident))
+		c.closed++
+	}
 	for front := c.order.Front(); front != nil; front = c.order.Front() {
 		i := front.Value.(*incident)
 		if now-i.touched < int64(c.cfg.Quiet) {

@@ -224,11 +224,17 @@ func TestRefusedAreOneIncident(t *testing.T) {
 		}
 		take(e)
 	}
+	c.Sweep(t0+int64(23*time.Hour), func(event.Warning) {})
+	if len(c.open) != 1 {
+		t.Errorf("%d incidents are open the day after, want 1", len(c.open))
+	}
 	take(half{false, event.TCP, 48928, 22, whole, 20, 3000}.event(t0 + int64(time.Hour)))
+	c.Sweep(t0+int64(26*time.Hour), func(w event.Warning) { got = append(got, "closed "+w.Severity.String()) })
 	want := []string{
 		"opened info refused in 192.0.2.0 20: first traffic with this address",
 		"escalated info refused in invalid IP 0: the firewall refused it at 14 addresses of ours: another list names it now",
 		"opened high answered in 192.0.2.7 22: first traffic with this address",
+		"closed high",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("said\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"container/list"
 	"io"
 	"net/netip"
 
@@ -29,14 +30,17 @@ func (c *Contacts) Load(r io.Reader) error {
 func (c *Contacts) empty() {
 	c.open = map[key]*incident{}
 	c.order.Init()
+	c.kept.Init()
 }
 
 // walk writes or reads the incidents, the longest untouched first.
 func (c *Contacts) walk(s *codec) {
-	n := s.count(c.order.Len(), c.cfg.Max)
+	n := s.count(len(c.open), c.cfg.Max)
 	if !s.reading() {
-		for at := c.order.Front(); at != nil; at = at.Next() {
-			s.incident(at.Value.(*incident))
+		for _, l := range []*list.List{c.order, c.kept} {
+			for at := l.Front(); at != nil; at = at.Next() {
+				s.incident(at.Value.(*incident))
+			}
 		}
 		return
 	}
@@ -46,7 +50,7 @@ func (c *Contacts) walk(s *codec) {
 			s.fail("a key stands twice")
 			return
 		}
-		i.place = c.order.PushBack(i)
+		i.place = c.in(i).PushBack(i)
 		c.open[i.key] = i
 	}
 }
