@@ -122,28 +122,38 @@ const (
 
 // createHot is the DDL of the table of new events and of the view that shows its columns as the archive has them.
 func createHot() string {
-	var table, view strings.Builder
+	var table strings.Builder
 	table.WriteString("CREATE TABLE hot_rows (")
-	view.WriteString("CREATE VIEW hot AS SELECT ")
+	for _, c := range columns {
+		if c.rare > 0 {
+			continue
+		}
+		table.WriteString(c.name + " " + typeNames[c.typ])
+		if !c.null {
+			table.WriteString(" NOT NULL")
+		}
+		table.WriteString(", ")
+	}
+	table.WriteString(numbersList + " UBIGINT[], " + textsList + " VARCHAR[], batch UBIGINT NOT NULL);\n")
+	return table.String() + "CREATE VIEW hot AS SELECT " + unlisted(true) + ", batch FROM hot_rows;\n"
+}
+
+// unlisted are the columns of the archive out of the hot table; rare ones are NULL where the rows are known to have none.
+func unlisted(rare bool) string {
+	var all []string
 	for _, c := range columns {
 		switch {
 		case c.rare == 0:
-			table.WriteString(c.name + " " + typeNames[c.typ])
-			if !c.null {
-				table.WriteString(" NOT NULL")
-			}
-			table.WriteString(", ")
-			view.WriteString(c.name)
+			all = append(all, c.name)
+		case !rare:
+			all = append(all, "NULL::"+typeNames[c.typ]+" AS "+c.name)
 		case c.typ == typeText:
-			fmt.Fprintf(&view, "%s[%d] AS %s", textsList, c.rare, c.name)
+			all = append(all, fmt.Sprintf("%s[%d] AS %s", textsList, c.rare, c.name))
 		default:
-			fmt.Fprintf(&view, "%s[%d]::%s AS %s", numbersList, c.rare, typeNames[c.typ], c.name)
+			all = append(all, fmt.Sprintf("%s[%d]::%s AS %s", numbersList, c.rare, typeNames[c.typ], c.name))
 		}
-		view.WriteString(", ")
 	}
-	table.WriteString(numbersList + " UBIGINT[], " + textsList + " VARCHAR[], batch UBIGINT NOT NULL);\n")
-	view.WriteString("batch FROM hot_rows;\n")
-	return table.String() + view.String()
+	return strings.Join(all, ", ")
 }
 
 // archived are the columns of the archive: all but the batch.
