@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,11 +11,13 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/term"
 
 	"varde/cmd/config"
@@ -30,8 +33,11 @@ import (
 // outlined is how many ports a scan must have tried to be outlined.
 const outlined = 50
 
-// maxDays is how many pictures are drawn at once; each takes some megabytes while logs are read.
-const maxDays = 400
+// Bounds of what is drawn at once. A picture takes up to 40 MB while logs are read, and a little once it is packed.
+const (
+	maxDays = 400
+	maxOpen = 4
+)
 
 // fireplot is what the command is asked for.
 type fireplot struct {
@@ -41,10 +47,18 @@ type fireplot struct {
 	firewall                                                       fwlog.Config
 
 	at     *time.Location
+	span   [2]int64 // of the day that is asked for
 	where  query.Expr
 	places *geo.DB
 	days   map[string]*plot.Plot // by date
+	open   []drawn               // those that are not packed, the last used first
 	lost   int                   // probes of days beyond maxDays
+}
+
+// drawn is a picture that is being drawn, with the time that it spans.
+type drawn struct {
+	*plot.Plot
+	from, to int64
 }
 
 func fireplotCommand() *cobra.Command {
@@ -69,7 +83,7 @@ Without --day it is the last day on which there were probes.`,
 	flags.StringVarP(&f.out, "output", "o", "", "file: .png, .html or .txt; - writes PNG to standard output; a folder with --each")
 	flags.StringVar(&f.day, "day", "", "the day to draw, as 2026-11-20 or today")
 	flags.BoolVar(&f.yesterday, "yesterday", false, "draw yesterday")
-	flags.BoolVar(&f.each, "each", false, "a picture of every day in the logs, into the folder of -o")
+	flags.BoolVar(&f.each, "each", false, "a picture of every day, into the folder of -o")
 	flags.StringVar(&f.zone, "tz", "", "zone of the days and of times in logs that tell none, as Europe/Oslo; that of this machine when left out")
 	flags.StringVar(&f.proto, "proto", "", "only this protocol: tcp, udp ...")
 	flags.StringVar(&f.country, "country", "", "only sources of this country, two letters")
@@ -100,6 +114,11 @@ func (f *fireplot) run(cmd *cobra.Command, args []string) (err error) {
 		f.day = time.Now().In(f.at).AddDate(0, 0, -1).Format(time.DateOnly)
 	} else if f.day == "today" {
 		f.day = time.Now().In(f.at).Format(time.DateOnly)
+	}
+	if f.day != "" {
+		if f.span, err = f.spanOf(f.day); err != nil {
+			return err
+		}
 	}
 	if f.where, err = f.condition(cmd); err != nil {
 		return err
@@ -135,17 +154,26 @@ func (f *fireplot) condition(cmd *cobra.Command) (query.Expr, error) {
 	return x, nil
 }
 
+// spanOf is from when to when a day lasts, which is 23 or 25 hours where the clock is changed.
+func (f *fireplot) spanOf(date string) (span [2]int64, err error) {
+	from, err := time.ParseInLocation(time.DateOnly, date, f.at)
+	if err != nil {
+		return span, fmt.Errorf("day %q: write it as 2026-11-20", date)
+	}
+	return [2]int64{from.UnixNano(), from.AddDate(0, 0, 1).UnixNano()}, nil
+}
+
 // picture is that of a day, by its date.
 func (f *fireplot) picture(date string) (*plot.Plot, error) {
 	if p := f.days[date]; p != nil {
 		return p, nil
 	}
-	from, err := time.ParseInLocation(time.DateOnly, date, f.at)
+	span, err := f.spanOf(date)
 	if err != nil {
-		return nil, fmt.Errorf("day %q: write it as 2026-11-20", date)
+		return nil, err
 	}
 	p, err := plot.New(plot.Options{
-		From: from.UnixNano(), To: from.AddDate(0, 0, 1).UnixNano(), Width: f.width, Height: f.height, Zone: f.at,
+		From: span[0], To: span[1], Width: f.width, Height: f.height, Zone: f.at,
 		Palette: f.palette, Title: f.title, Details: strings.HasSuffix(f.out, ".html"),
 	})
 	if err == nil {
@@ -162,14 +190,33 @@ func (f *fireplot) ask(ctx context.Context, cfg *config.Config) error {
 	}
 	defer done()
 	box := query.Box{Kinds: []event.Kind{event.Probe}, Filter: f.where}
-	if f.day == "" {
-		newest, err := facts.Tail(ctx, box, 1)
-		if err != nil || len(newest) == 0 {
-			return errors.Join(err, errors.New("no probe is stored; name a log, or let varde run read one"))
-		}
-		f.day = event.Stamp(newest[0].Time).In(f.at).Format(time.DateOnly)
+	if f.day != "" {
+		return f.askDay(ctx, facts, box, f.day)
 	}
-	p, err := f.picture(f.day)
+	for len(f.days) < maxDays {
+		newest, err := facts.Tail(ctx, box, 1)
+		if err != nil {
+			return err
+		}
+		if len(newest) == 0 {
+			break
+		}
+		date := event.Stamp(newest[0].Time).In(f.at).Format(time.DateOnly)
+		if err := f.askDay(ctx, facts, box, date); err != nil || !f.each {
+			return err
+		}
+		box.To = f.days[date].Options().From // the day before
+		f.days[date].Pack()
+	}
+	if len(f.days) == 0 {
+		return errors.New("no probe is stored; name a log, or let varde run read one")
+	}
+	return nil
+}
+
+// askDay draws a day that is stored.
+func (f *fireplot) askDay(ctx context.Context, facts facts, box query.Box, date string) error {
+	p, err := f.picture(date)
 	if err != nil {
 		return err
 	}
@@ -196,8 +243,10 @@ func (f *fireplot) ask(ctx context.Context, cfg *config.Config) error {
 func (f *fireplot) read(ctx context.Context, cfg *config.Config, paths []string, messages io.Writer) error {
 	log := slog.New(slog.NewTextHandler(messages, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	var err error
-	if f.places, err = geo.Open(cfg.Geo, log); err != nil {
-		return err
+	if f.where != nil || f.outlines || strings.HasSuffix(f.out, ".html") { // otherwise nobody asks where sources are
+		if f.places, err = geo.Open(cfg.Geo, log); err != nil {
+			return err
+		}
 	}
 	who, err := newProbes(cfg, f.places)
 	if err != nil {
@@ -209,7 +258,9 @@ func (f *fireplot) read(ctx context.Context, cfg *config.Config, paths []string,
 			return
 		}
 		e.Own = event.SideDst
-		f.places.Fill(e)
+		if f.places != nil {
+			f.places.Fill(e)
+		}
 		if f.where != nil && !query.Match(f.where, e) {
 			return
 		}
@@ -236,19 +287,36 @@ func (f *fireplot) read(ctx context.Context, cfg *config.Config, paths []string,
 }
 
 func (f *fireplot) add(e *event.Event) error {
-	date := event.Stamp(e.Time).In(f.at).Format(time.DateOnly)
-	if f.day != "" && date != f.day {
+	if f.day != "" && (e.Time < f.span[0] || e.Time >= f.span[1]) {
 		return nil
 	}
+	for i := range f.open {
+		if d := f.open[i]; e.Time >= d.from && e.Time < d.to {
+			if i > 0 {
+				copy(f.open[1:], f.open[:i])
+				f.open[0] = d
+			}
+			d.Add(e)
+			return nil
+		}
+	}
+	date := event.Stamp(e.Time).In(f.at).Format(time.DateOnly)
 	if f.days[date] == nil && len(f.days) >= maxDays {
 		f.lost++
 		return nil
 	}
 	p, err := f.picture(date)
-	if err == nil {
-		p.Add(e)
+	if err != nil {
+		return err
 	}
-	return err
+	if len(f.open) == maxOpen {
+		f.open[maxOpen-1].Pack()
+		f.open = f.open[:maxOpen-1]
+	}
+	o := p.Options()
+	f.open = slices.Insert(f.open, 0, drawn{p, o.From, o.To})
+	p.Add(e)
+	return nil
 }
 
 // outline puts a scan into the pictures of its days.
@@ -269,21 +337,7 @@ func (f *fireplot) write(out, messages io.Writer) error {
 		fmt.Fprintf(messages, "%d probes are of days beyond the first %d and are not drawn; use --day\n", f.lost, maxDays)
 	}
 	if f.each {
-		dir := f.out
-		if dir == "" {
-			dir = "."
-		}
-		if err := os.MkdirAll(dir, 0o777); err != nil {
-			return err
-		}
-		for _, date := range dates {
-			path := filepath.Join(dir, "fireplot-"+date+".png")
-			if err := writeTo(path, f.days[date].PNG); err != nil {
-				return err
-			}
-			fmt.Fprintf(messages, "%s: %d probes\n", path, f.days[date].Total())
-		}
-		return nil
+		return f.writeEach(dates, messages)
 	}
 	if len(dates) == 0 {
 		return errors.New("there is nothing to draw")
@@ -308,6 +362,37 @@ func (f *fireplot) write(out, messages io.Writer) error {
 		fmt.Fprintf(messages, "%s: %d probes\n", f.out, p.Total())
 		return nil
 	}
+}
+
+// writeEach writes a picture of every day, as many at once as there are processors.
+func (f *fireplot) writeEach(dates []string, messages io.Writer) error {
+	if len(dates) == 0 {
+		return errors.New("there is nothing to draw")
+	}
+	f.open = nil
+	dir := cmp.Or(f.out, ".")
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	path := func(date string) string { return filepath.Join(dir, "fireplot-"+date+".png") }
+	probes := make([]uint64, len(dates))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, date := range dates {
+		p := f.days[date]
+		delete(f.days, date) // so that its grid can go once it is drawn
+		group.Go(func() error {
+			probes[i] = p.Total()
+			return writeTo(path(date), p.PNG)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for i, date := range dates {
+		fmt.Fprintf(messages, "%s: %d probes\n", path(date), probes[i])
+	}
+	return nil
 }
 
 func (f *fireplot) writeText(p *plot.Plot, out io.Writer) error {

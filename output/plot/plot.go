@@ -58,6 +58,7 @@ type Plot struct {
 	o        Options
 	grid     query.Grid
 	counts   [classCount][]uint32 // by row from the bottom, then column; nil without events
+	packed   [classCount][]dot    // the same where it is packed
 	total    [classCount]uint64
 	rowOf    []uint16 // of a port
 	outside  uint64
@@ -157,8 +158,7 @@ func (p *Plot) AddPixels(pixels []query.Pixel) {
 func (p *Plot) count(class query.Class, x, y int, n uint64) {
 	c := p.counts[class]
 	if c == nil {
-		c = make([]uint32, p.grid.Width*p.grid.Height)
-		p.counts[class] = c
+		c = p.grown(int(class))
 	}
 	at := &c[y*p.grid.Width+x]
 	*at = uint32(min(uint64(*at)+n, math.MaxUint32))

@@ -155,6 +155,24 @@ func TestPixelsOfTheStore(t *testing.T) {
 	p.AddPixels([]query.Pixel{{X: 1 << 30, Y: 1, Count: 1}, {X: 1, Y: 1 << 30, Count: 1}, {Class: 200, Count: 1}}) // are not drawn and do no harm
 }
 
+// TestPack: a picture that is packed now and then is the same.
+func TestPack(t *testing.T) {
+	events := probes(20_000, 6)
+	want := draw(t, day(), events)
+	p := draw(t, day(), nil)
+	for i := range events {
+		p.Add(&events[i])
+		if i%5000 == 999 {
+			p.Pack()
+			p.Pack()
+		}
+	}
+	p.Pack()
+	if p.Total() != want.Total() || !bytes.Equal(pngOf(t, p), pngOf(t, want)) {
+		t.Error("packing changes the picture")
+	}
+}
+
 // TestArt draws letters with probes and finds them again in the picture.
 func TestArt(t *testing.T) {
 	art := []string{

@@ -38,6 +38,7 @@ func (p *Plot) PNG(w io.Writer) error {
 }
 
 func (p *Plot) image() *image.Paletted {
+	p.unpack()
 	pal, _ := paletteOf(p.o.Palette)
 	img := image.NewPaletted(image.Rect(0, 0, p.o.Width, p.o.Height), pal.colours())
 	p.drawDots(img)

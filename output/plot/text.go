@@ -28,6 +28,7 @@ func (p *Plot) Text(w io.Writer, width, height int, colour bool) error {
 	if width < minLetters || height < 8 || width > maxLetters || height > maxLetters {
 		return fmt.Errorf("plot: a text of %d by %d letters: use at least %d by 8", width, height, minLetters)
 	}
+	p.unpack()
 	out := bufio.NewWriter(w)
 	across, down := width-besides, height-3
 	counts := make([][classCount]uint32, across*2*down*4)
