@@ -109,7 +109,14 @@ func (f *fireplot) run(cmd *cobra.Command, args []string) (err error) {
 	if f.zone == "" {
 		f.at = time.Local
 	}
-	f.firewall.Zone = f.zone
+	format := f.firewall.Format
+	f.firewall = cfg.Firewall
+	if cmd.Flags().Changed("format") {
+		f.firewall.Format = format
+	}
+	if f.zone != "" {
+		f.firewall.Zone = f.zone
+	}
 	if f.yesterday {
 		f.day = time.Now().In(f.at).AddDate(0, 0, -1).Format(time.DateOnly)
 	} else if f.day == "today" {

@@ -3,9 +3,16 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"image/png"
+	"io"
+	"mime"
+	"mime/multipart"
+	netmail "net/mail"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -106,5 +113,65 @@ func TestMonthOfLogs(t *testing.T) {
 				t.Errorf("said\n%s\nwant\n%s", said.String(), strings.Join(expected, "\n"))
 			}
 		})
+	}
+}
+
+// TestMorningMail runs the script of the manual: the mail shows the picture of yesterday and says how many probes are in it.
+func TestMorningMail(t *testing.T) {
+	page, err := os.ReadFile("../../docs/fireplot.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, script, ok := strings.Cut(string(page), "    #!/bin/sh\n")
+	script, _, ok2 := strings.Cut(script, "\n\nAs text")
+	if !ok || !ok2 {
+		t.Fatal("docs/fireplot.md shows no script that mails the picture")
+	}
+	dir, varde := openFolder(t)
+	log, mailed := filepath.Join(dir, "ufw.log"), filepath.Join(dir, "mail")
+	y, m, d := time.Now().AddDate(0, 0, -1).Date()
+	var text bytes.Buffer
+	if err := (fwloggen.Day{Start: time.Date(y, m, d, 0, 0, 0, 0, time.Local), Lines: 500, Seed: 1}).Write(&text); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(log, text.Bytes(), 0o600), os.WriteFile(log+".1", nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	script = strings.NewReplacer("varde fireplot", varde+" fireplot", "/var/log/ufw.log", log, "/usr/sbin/sendmail -t", "cat > "+mailed).Replace(script)
+	cmd := exec.Command("/bin/sh", "-c", script)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	f, err := os.Open(mailed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	letter, err := netmail.ReadMessage(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kind, params, err := mime.ParseMediaType(letter.Header.Get("Content-Type"))
+	if err != nil || kind != "multipart/related" || !strings.Contains(letter.Header.Get("Subject"), fmt.Sprintf("%04d-%02d-%02d", y, m, d)) {
+		t.Errorf("%v: %v", err, letter.Header)
+	}
+	parts := multipart.NewReader(letter.Body, params["boundary"])
+	words, err := parts.NextPart()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(words); err != nil || !strings.Contains(string(b), "500 probes") || !strings.Contains(string(b), `src="cid:picture"`) {
+		t.Errorf("%v: %s", err, b)
+	}
+	image, err := parts.NextPart()
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture, err := png.Decode(base64.NewDecoder(base64.StdEncoding, image))
+	if err != nil || picture.Bounds().Dx() != 1600 || image.Header.Get("Content-ID") != "<picture>" {
+		t.Errorf("%v: %v", err, image.Header)
+	}
+	if _, err := parts.NextPart(); !errors.Is(err, io.EOF) {
+		t.Errorf("the mail goes on: %v", err)
 	}
 }
