@@ -77,6 +77,7 @@ type Ground struct {
 	forget       uint32
 	learn        int64
 	began        atomic.Int64 // time of the first flow
+	serving      atomic.Bool  // served has something in it, which spares most firewalls a look
 }
 
 type service struct {
@@ -142,11 +143,11 @@ func (g *Ground) Judge(e *event.Event) (event.Warning, bool) {
 	case e.Kind != event.Flow || e.Proto != event.TCP && e.Proto != event.UDP:
 	case e.Own&event.SideSrc == 0:
 		if e.Action == event.Accept && (e.Own&event.SideDst != 0 || !g.hasOwn) && opens(e) {
-			g.served.mark(serviceHash(e.Dst, e.Proto, e.DstPort), minute(e.Time))
+			g.serve(serviceHash(e.Dst, e.Proto, e.DstPort), e.Time)
 		}
 		if e.HasReverse && e.Own&event.SideDst != 0 && answers(e.RevTCPFlags, e.Proto) {
 			g.used.mark(addrHash(e.Dst), minute(e.Time))
-			g.served.mark(serviceHash(e.Dst, e.Proto, e.DstPort), minute(e.Time))
+			g.serve(serviceHash(e.Dst, e.Proto, e.DstPort), e.Time)
 		}
 	case e.Action == event.NoAction && answers(e.TCPFlags, e.Proto):
 		g.watched(e.Time)
@@ -154,10 +155,17 @@ func (g *Ground) Judge(e *event.Event) (event.Warning, bool) {
 		reply := e.Proto == event.UDP || e.TCPFlags&(event.SYN|event.ACK) == event.SYN|event.ACK
 		alone := e.Proto == event.TCP && e.RawPackets == 1
 		if reply && e.Own&event.SideDst == 0 && (alone || clear(e.SrcPort, e.DstPort) && serves(e.SrcPort, e.DstPort)) {
-			g.served.mark(serviceHash(e.Src, e.Proto, e.SrcPort), minute(e.Time))
+			g.serve(serviceHash(e.Src, e.Proto, e.SrcPort), e.Time)
 		}
 	}
 	return event.Warning{}, false
+}
+
+func (g *Ground) serve(hash uint64, at int64) {
+	g.served.mark(hash, minute(at))
+	if !g.serving.Load() {
+		g.serving.Store(true)
+	}
 }
 
 func (g *Ground) watched(at int64) {
@@ -185,6 +193,9 @@ func opens(e *event.Event) bool {
 func (g *Ground) serves(e *event.Event) bool {
 	if len(g.configured) > 0 && g.configured[service{e.Proto, e.DstPort}] {
 		return true
+	}
+	if !g.serving.Load() {
+		return false
 	}
 	age, known := g.served.age(serviceHash(e.Dst, e.Proto, e.DstPort), minute(e.Time))
 	return known && age <= g.forget

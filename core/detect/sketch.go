@@ -117,17 +117,18 @@ func since(slot uint64, now uint32) uint32 {
 	return age
 }
 
-// mark notes a key as seen now.
-func (s stamps) mark(hash uint64, now uint32) {
+// mark notes a key as seen now, and tells how many minutes before it was marked last.
+func (s stamps) mark(hash uint64, now uint32) (minutes uint32, known bool) {
 	slots, tag := s.bucket(hash)
 	at, oldest := 0, uint32(0)
 	for i := range slots {
 		v := slots[i].Load()
 		if v>>minuteBits == tag {
-			if since(v, now) > 0 {
+			age := since(v, now)
+			if age > 0 {
 				slots[i].Store(tag<<minuteBits | uint64(now&minuteMask))
 			}
-			return
+			return age, true
 		}
 		if v == 0 {
 			at = i
@@ -138,6 +139,7 @@ func (s stamps) mark(hash uint64, now uint32) {
 		}
 	}
 	slots[at].Store(tag<<minuteBits | uint64(now&minuteMask))
+	return 0, false
 }
 
 func (s stamps) bucket(hash uint64) (slots []atomic.Uint64, tag uint64) {

@@ -66,8 +66,7 @@ func (s *Surges) Judge(e *event.Event) (event.Warning, bool) {
 		s.strays++
 		return event.Warning{}, false
 	}
-	age, known := s.seen.age(hash, minute(at))
-	s.seen.mark(hash, minute(at))
+	age, known := s.seen.mark(hash, minute(at))
 	if known && age < dayMinutes {
 		return event.Warning{}, false
 	}

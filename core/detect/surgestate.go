@@ -40,6 +40,7 @@ func (g *Ground) Load(r io.Reader) error {
 func (g *Ground) empty() {
 	g.used, g.served = newStamps(len(g.used.slots)), newStamps(len(g.served.slots))
 	g.began.Store(0)
+	g.serving.Store(false)
 }
 
 func (g *Ground) walk(c *codec) {
@@ -48,6 +49,9 @@ func (g *Ground) walk(c *codec) {
 	g.began.Store(began)
 	c.stamps(&g.used)
 	c.stamps(&g.served)
+	if c.reading() {
+		g.serving.Store(true) // as far as is known
+	}
 }
 
 func (s *Surges) walk(c *codec) {
