@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -137,14 +138,31 @@ func format(r *http.Request) (csv bool, err error) {
 	}
 }
 
-// body reads a JSON object of a request strictly. That it says it is JSON keeps forms of other sites out.
-func body(r *http.Request, into any) error {
+// readBody reads the body of a request. That it says it is JSON keeps forms of other sites out.
+func readBody(r *http.Request) ([]byte, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return &problem{status: http.StatusUnsupportedMediaType, Message: "send JSON with Content-Type: application/json"}
+		return nil, &problem{status: http.StatusUnsupportedMediaType, Message: "send JSON with Content-Type: application/json"}
 	}
-	dec := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody))
+	data, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		return nil, &problem{status: http.StatusRequestEntityTooLarge, Message: fmt.Sprintf("the body is longer than %d bytes", maxBody)}
+	case err != nil:
+		return nil, bad("the body cannot be read: %s", err)
+	}
+	return data, nil
+}
+
+// body reads a JSON object of a request strictly.
+func body(r *http.Request, into any) error {
+	data, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
-	err := dec.Decode(into)
+	err = dec.Decode(into)
 	if err == nil {
 		if _, more := dec.Token(); more != io.EOF {
 			err = errors.New("something follows the object")
@@ -162,4 +180,13 @@ func urlHost(text string) string {
 		return ""
 	}
 	return strings.ToLower(u.Hostname())
+}
+
+// originOf is what a browser calls the site of an address: scheme, host and port.
+func originOf(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + strings.ToLower(u.Host)
 }

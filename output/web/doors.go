@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -223,20 +224,27 @@ func (s *Server) setCookie(w http.ResponseWriter, token string, age time.Duratio
 
 // getSession tells who is logged in and whether that is needed.
 func (s *Server) getSession(r *http.Request) (answer, error) {
+	login, version := s.allowed(r) != nil, s.deps.Version
+	if login {
+		version = "" // it would tell strangers what to try
+	}
 	return answer{body: struct {
 		Login   bool      `json:"login"` // one must log in
 		User    string    `json:"user,omitempty"`
 		Version string    `json:"version,omitempty"`
 		Store   bool      `json:"store"` // something is stored
 		Now     time.Time `json:"now"`
-	}{len(s.cfg.Users) > 0 && s.allowed(r) != nil, s.who(r), s.deps.Version, s.deps.Store != nil, s.deps.Now().UTC()}}, nil
+	}{login, s.who(r), version, s.deps.Store != nil, s.deps.Now().UTC()}}, nil
+}
+
+// credentials are what one logs in with.
+type credentials struct {
+	Name     string `json:"name"`
+	Password string `json:"password"`
 }
 
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
-	var want struct {
-		Name     string `json:"name"`
-		Password string `json:"password"`
-	}
+	var want credentials
 	if err := body(r, &want); err != nil {
 		s.refuse(w, r, err)
 		return
@@ -245,7 +253,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, bad("nobody needs to log in here"))
 		return
 	}
-	from := caller(r)
+	from := s.caller(r)
 	ok, wait := s.doors.try(r.Context(), from, want.Name, want.Password)
 	switch {
 	case wait > 0:
@@ -266,18 +274,19 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		s.setCookie(w, token, sessionMost)
 		s.write(w, r, answer{body: struct {
 			User string `json:"user"`
-		}{want.Name}})
+		}{want.Name}}, func() {})
 	}
 }
 
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 	s.doors.leave(s.token(r))
 	s.setCookie(w, "", 0)
-	s.write(w, r, answer{body: struct{}{}})
+	s.write(w, r, answer{body: struct{}{}}, func() {})
 }
 
-// caller is the address that a request comes from; of IPv6 it is the /64, which one customer has whole.
-func caller(r *http.Request) netip.Addr {
+// caller is the address that a request comes from; of IPv6 it is the /64, which one customer has whole. Behind a proxy on
+// this machine it is what that one says, so that one stranger's wrong logins do not keep out everybody.
+func (s *Server) caller(r *http.Request) netip.Addr {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
@@ -286,9 +295,25 @@ func caller(r *http.Request) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
+	if s.cfg.URL != "" && a.Unmap().IsLoopback() {
+		if said, ok := forwarded(r.Header); ok {
+			a = said
+		}
+	}
 	a = a.Unmap().WithZone("")
 	if p, err := a.Prefix(64); a.Is6() && err == nil {
 		return p.Addr()
 	}
 	return a
+}
+
+// forwarded is the last address of X-Forwarded-For, which the nearest proxy wrote; those before it anybody may invent.
+func forwarded(h http.Header) (netip.Addr, bool) {
+	lines := h.Values("X-Forwarded-For")
+	if len(lines) == 0 {
+		return netip.Addr{}, false
+	}
+	last := lines[len(lines)-1]
+	a, err := netip.ParseAddr(strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:]))
+	return a, err == nil
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -116,6 +117,7 @@ func (s *Server) figures(ctx context.Context) []partFigures {
 	for i, p := range s.deps.Parts {
 		wait.Go(func() {
 			figures, err := p.Figures.Figures(ctx)
+			figures = slices.DeleteFunc(figures, func(f event.Figure) bool { return math.IsNaN(f.Float()) || math.IsInf(f.Float(), 0) }) // not known
 			out[i] = partFigures{p.Name, figures, err}
 		})
 	}

@@ -17,6 +17,9 @@ import (
 // maxIncidents bounds the incidents of an answer, and those that a filter is asked about.
 const maxIncidents = 5000
 
+// longestMute bounds a mute that is not for good, so that its end is a time that can be written.
+const longestMute = 3650 * 24 * time.Hour
+
 // muted is a mute as people are told of it.
 type muted struct {
 	query.Mute
@@ -316,8 +319,8 @@ func (s *Server) postMute(r *http.Request) (answer, error) {
 	}
 	if want.For != "" {
 		d, err := human.ParseDuration(want.For)
-		if err != nil || d < time.Minute {
-			return answer{}, bad("for is %q: use 1h, 1d, 7d, at least a minute, or leave it out to mute for good", want.For)
+		if err != nil || d < time.Minute || d > longestMute {
+			return answer{}, bad("for is %q: use 1h, 1d, 7d, from a minute to 3650d, or leave it out to mute for good", shorten(want.For, maxMoment))
 		}
 		m.Expires = s.deps.Now().Add(d).UnixNano()
 	}

@@ -48,7 +48,7 @@ func (l *live) publish(name string, data []byte) {
 		return
 	}
 	l.last++
-	m := message{l.last, name, data}
+	m := message{l.last, name, visible(data)}
 	if len(l.kept) == maxKept {
 		l.kept = append(l.kept[:0], l.kept[1:]...)
 	}

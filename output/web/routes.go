@@ -5,11 +5,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"varde/event/human"
 	"varde/event/query"
@@ -52,21 +58,50 @@ var apiRoutes = []route{
 // routes puts everything together: the API, the page, and what stands before both.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	for _, r := range apiRoutes {
-		mux.Handle(r.method+" "+r.path, s.serve(r))
+	methods := map[string][]string{} // of each path
+	handle := func(method, path string, h http.Handler) {
+		mux.Handle(method+" "+path, h)
+		methods[path] = append(methods[path], method)
 	}
-	mux.HandleFunc("POST /api/v1/session", s.login)
-	mux.HandleFunc("DELETE /api/v1/session", s.logout)
-	mux.HandleFunc("GET /api/v1/live", s.serveLive)
+	for _, r := range apiRoutes {
+		handle(r.method, r.path, s.serve(r))
+	}
+	handle("POST", "/api/v1/session", http.HandlerFunc(s.login))
+	handle("DELETE", "/api/v1/session", http.HandlerFunc(s.logout))
+	handle("GET", "/api/v1/live", http.HandlerFunc(s.serveLive))
+	for path, allowed := range methods {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Allow", strings.Join(allowed, ", "))
+			s.refuse(w, r, &problem{status: http.StatusMethodNotAllowed, Message: "this takes " + strings.Join(allowed, " or ") + " only"})
+		})
+	}
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, &problem{status: http.StatusNotFound, Message: "there is no " + r.Method + " " + human.Safe(r.URL.Path) + " in this API"})
 	})
 	mux.HandleFunc("/", s.servePage)
+	return s.guard(s.sameSite(mux))
+}
+
+// sameSite refuses what pages of other sites send. That they cannot read answers the browser sees to; they shall not
+// change anything either, nor keep the store busy. Links to the API may be followed from anywhere.
+func (s *Server) sameSite(next http.Handler) http.Handler {
 	cross := http.NewCrossOriginProtection()
-	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	if s.cfg.URL != "" {
+		_ = cross.AddTrustedOrigin(originOf(s.cfg.URL)) // Check has read it; a proxy may hide what the page is called
+	}
+	deny := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, &problem{status: http.StatusForbidden, Message: "the request comes from another site's page"})
-	}))
-	return s.guard(cross.Handler(mux))
+	})
+	cross.SetDenyHandler(deny)
+	checked := cross.Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		site := r.Header.Get("Sec-Fetch-Site")
+		if (site == "cross-site" || site == "same-site") && r.Header.Get("Sec-Fetch-Mode") != "navigate" && strings.HasPrefix(r.URL.Path, "/api/") {
+			deny(w, r)
+			return
+		}
+		checked.ServeHTTP(w, r)
+	})
 }
 
 // policy is strict enough that text which turns into markup still does nothing.
@@ -117,20 +152,28 @@ func (s *Server) serve(route route) http.Handler {
 				return
 			}
 		}
-		for name := range r.URL.Query() {
-			if !slices.Contains(route.params, name) {
-				s.refuse(w, r, bad("unknown parameter %q; this takes %s", name, known(route.params)))
+		if err := understood(r, route.params); err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+		if r.Method == http.MethodPost { // whole before it takes a slot, since a body may come slowly
+			data, err := readBody(r)
+			if err != nil {
+				s.refuse(w, r, err)
 				return
 			}
+			r.Body = io.NopCloser(bytes.NewReader(data))
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 		defer cancel()
+		done := func() {}
 		if route.asks {
 			select {
 			case s.slots <- struct{}{}:
-				defer func() { <-s.slots }()
+				done = sync.OnceFunc(func() { <-s.slots })
+				defer done()
 			case <-ctx.Done():
-				s.refuse(w, r, &problem{status: http.StatusServiceUnavailable, Message: "too many questions are being answered; ask again in a moment"})
+				s.refuse(w, r, &problem{status: http.StatusServiceUnavailable, retry: "5", Message: "too many questions are being answered; ask again in a moment"})
 				return
 			}
 		}
@@ -139,8 +182,26 @@ func (s *Server) serve(route route) http.Handler {
 			s.refuse(w, r, err)
 			return
 		}
-		s.write(w, r, a)
+		s.write(w, r, a, done)
 	})
+}
+
+// understood refuses a question that would be answered otherwise than it was meant: a parameter that this route does
+// not take, one that is given twice, or a query that cannot be read.
+func understood(r *http.Request, params []string) error {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return bad("the parameters cannot be read: %s; write blanks as +, and ; & %% as %%3B %%26 %%25", err)
+	}
+	for name, values := range query {
+		switch {
+		case !slices.Contains(params, name):
+			return bad("unknown parameter %q; this takes %s", name, known(params))
+		case len(values) > 1:
+			return bad("%s is given %d times: give it once", name, len(values))
+		}
+	}
+	return nil
 }
 
 func known(params []string) string {
@@ -157,26 +218,63 @@ type answer struct {
 	table  *table
 }
 
-func (s *Server) write(w http.ResponseWriter, r *http.Request, a answer) {
+// shortAnswer is what may wait for a slow reader without the slot of its question. Longer ones keep it, so that answers in
+// memory are bounded.
+const shortAnswer = 256 << 10
+
+// write sends an answer; done gives the slot back.
+func (s *Server) write(w http.ResponseWriter, r *http.Request, a answer, done func()) {
 	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	if a.table != nil && r.URL.Query().Get("format") == "csv" {
-		h.Set("Content-Type", "text/csv; charset=utf-8")
-		h.Set("Content-Disposition", `attachment; filename="varde-`+a.table.name+`.csv"`)
-		_ = a.table.writeCSV(w) // the reader went away
-		return
-	}
+	kind := "application/json; charset=utf-8"
 	var b bytes.Buffer
-	if err := json.NewEncoder(&b).Encode(a.body); err != nil {
+	var err error
+	if a.table != nil && r.URL.Query().Get("format") == "csv" {
+		kind = "text/csv; charset=utf-8"
+		h.Set("Content-Disposition", `attachment; filename="varde-`+a.table.name+`.csv"`)
+		err = a.table.writeCSV(&b)
+	} else {
+		err = json.NewEncoder(&b).Encode(a.body)
+	}
+	if err != nil {
 		s.refuse(w, r, err)
 		return
 	}
-	h.Set("Content-Type", "application/json; charset=utf-8")
+	data := visible(b.Bytes())
+	if len(data) <= shortAnswer {
+		done()
+	}
+	h.Set("Content-Type", kind)
+	h.Set("Cache-Control", "no-store")
 	if a.status != 0 {
 		w.WriteHeader(a.status)
 	}
-	_, _ = w.Write(b.Bytes()) // the reader went away
+	_, _ = w.Write(data) // the reader went away
 }
+
+// visible writes everything in JSON that is not printable as an escape: marks that turn the direction of writing and C1
+// controls are harmless to programs, not to whoever looks at an answer in a terminal. Outside of strings JSON is ASCII.
+func visible(data []byte) []byte {
+	if !bytes.ContainsFunc(data, hidden) {
+		return data
+	}
+	out := make([]byte, 0, len(data)+64)
+	for len(data) > 0 {
+		r, n := utf8.DecodeRune(data)
+		switch {
+		case !hidden(r):
+			out = append(out, data[:n]...)
+		case r <= 0xffff:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		default:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		}
+		data = data[n:]
+	}
+	return out
+}
+
+func hidden(r rune) bool { return r >= 0x7f && !unicode.IsPrint(r) }
 
 // problem is an error that the one who asks can do something about.
 type problem struct {

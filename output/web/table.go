@@ -59,11 +59,23 @@ func cell(v any) string {
 	return ""
 }
 
-// inert puts an apostrophe before what spreadsheets take for a formula, as OWASP's page on CSV injection advises.
+// inert puts an apostrophe before what spreadsheets take for a formula, as OWASP's page on CSV injection advises: at the
+// begin, and behind a semicolon, where spreadsheets of half of Europe begin a new cell. Wide forms of the signs count too.
 func inert(s string) string {
 	s = human.Safe(s)
-	if s != "" && strings.IndexByte("=+-@", s[0]) >= 0 || strings.HasPrefix(s, "\\t") || strings.HasPrefix(s, "\\r") {
-		return "'" + s
+	if !strings.ContainsAny(s, formulas) {
+		return s
 	}
-	return s
+	var b strings.Builder
+	begins := true
+	for _, r := range s {
+		if begins && strings.ContainsRune(formulas, r) {
+			b.WriteByte('\'')
+		}
+		begins = r == ';' || begins && (r == ' ' || r == '"')
+		b.WriteRune(r)
+	}
+	return b.String()
 }
+
+const formulas = "=+-@＝＋－＠"

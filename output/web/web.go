@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"varde/event"
@@ -173,7 +174,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		cfg: cfg, deps: deps, log: deps.Log, started: deps.Now(),
 		doors: newDoors(cfg.Users, deps.Now), live: newLive(deps.Now()), tracks: newTracks(),
 		slots:  make(chan struct{}, maxQuestions),
-		secure: cfg.TLS.Cert != "" || len(cfg.URL) > 5 && cfg.URL[:6] == "https:",
+		secure: cfg.TLS.Cert != "" || strings.HasPrefix(originOf(cfg.URL), "https:"),
 	}
 	if host, _, err := net.SplitHostPort(cfg.Listen); err == nil {
 		s.loopback = loopbackName(host)
