@@ -18,14 +18,19 @@ import (
 type memStore struct {
 	now    func() time.Time
 	events []event.Event // by Time
+	fail   error         // what every question is answered with, nil none
 
 	mu        sync.Mutex
 	incidents []query.Incident
+	sessions  []query.Session // of every address
 	mutes     []query.Mute
 	lastMute  uint64
 }
 
 func (m *memStore) each(ctx context.Context, b query.Box, do func(*event.Event)) error {
+	if m.fail != nil {
+		return m.fail
+	}
 	from, _ := slices.BinarySearchFunc(m.events, b.From, func(e event.Event, t int64) int { return cmp.Compare(e.Time, t) })
 	for i := from; i < len(m.events); i++ {
 		if b.To != 0 && m.events[i].Time >= b.To {
@@ -201,7 +206,7 @@ func (m *memStore) Series(ctx context.Context, b query.Box, s query.SeriesBy) ([
 }
 
 func (m *memStore) Address(ctx context.Context, b query.Box, a netip.Addr) (query.Address, error) {
-	out := query.Address{Addr: a}
+	out := query.Address{Addr: a, Sessions: m.sessions}
 	peers, services, exporters, days := map[string]*query.Group{}, map[string]*query.Group{}, map[string]*query.Group{}, map[int64]*query.Totals{}
 	add := func(to map[string]*query.Group, t query.Totals, key ...string) {
 		id := strings.Join(key, "\x00")
@@ -276,7 +281,7 @@ func (m *memStore) Incidents(_ context.Context, q query.IncidentBox) ([]query.In
 	slices.SortFunc(out, func(a, b query.Incident) int {
 		return cmp.Or(cmp.Compare(b.Last, a.Last), cmp.Compare(a.ID, b.ID))
 	})
-	return out[:min(q.Limit, len(out))], nil
+	return out[:min(q.Limit, len(out))], m.fail
 }
 
 func (m *memStore) Ack(_ context.Context, id, by, why string) error {
@@ -312,5 +317,5 @@ func (m *memStore) Mutes(context.Context) ([]query.Mute, error) {
 	defer m.mu.Unlock()
 	out := slices.Clone(m.mutes)
 	slices.Reverse(out)
-	return out, nil
+	return out, m.fail
 }
