@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -93,6 +94,7 @@ func checkConfigCommand() *cobra.Command {
 	schema := false
 	cmd := &cobra.Command{
 		Use: "check-config FILE", Short: "print the effective configuration, or what is wrong with it and where", Args: cobra.MaximumNArgs(1),
+		Long:    "check-config prints the configuration as it takes effect, every default included, on standard output, and what that\nmeans, in one screen, on standard error.",
 		Example: "  varde check-config varde.yaml\n  varde check-config --schema > varde.schema.json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			out := cmd.OutOrStdout()
@@ -117,7 +119,13 @@ func checkConfigCommand() *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(out, "%s", b)
-			return nil
+			lists, _, _, err := watch(&cfg, slog.New(slog.DiscardHandler), nil, nil, nil)
+			if err != nil {
+				return err
+			}
+			_ = lists.Load() // the summary tells of each list how it is
+			fmt.Fprintf(cmd.ErrOrStderr(), "\n%s is fine. With it varde\n", cmp.Or(path, "an empty configuration"))
+			return summary(cmd.ErrOrStderr(), &cfg, lists.Lists())
 		},
 	}
 	cmd.Flags().BoolVar(&schema, "schema", false, "print the JSON Schema of the file instead, for editors")

@@ -183,6 +183,9 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	defer d.saveStates()
 	defer d.saveState()
+	if d.cfg.Web.Listen != "" {
+		d.log.Info("the page is open", "url", pageURL(&d.cfg))
+	}
 	outputs, stopOutputs := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopOutputs()
 	said := make(chan error, 1)

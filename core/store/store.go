@@ -24,7 +24,7 @@ import (
 // Config is how much is kept and what it may take.
 type Config struct {
 	Off     bool                      `yaml:"off" doc:"Store nothing."`
-	Keep    map[string]human.Duration `yaml:"keep" doc:"How long events are kept, by kind (flow, probe, login ...) or for all others as default."`
+	Keep    map[string]human.Duration `yaml:"keep" doc:"How long events are kept, by kind (flow, probe, login ...) or for all others as default; flow: 90d, default: 365d where left out."`
 	MaxSize map[string]human.Size     `yaml:"max_size" doc:"How much of the archive a kind may take, or default; the oldest hours go first. No limit when left out."`
 	Free    human.Size                `yaml:"free" doc:"So much of the disk stays free: the oldest hours go, and then storing pauses, before less is left."`
 	Memory  human.Size                `yaml:"memory" doc:"What questions and sealing may take together; more is done on disk."`
@@ -40,8 +40,13 @@ func DefaultConfig() Config {
 	}
 }
 
-// Check says which value is impossible.
+// Check says which value is impossible. What keep leaves out is kept as long as by default.
 func (c *Config) Check() error {
+	for name, d := range DefaultConfig().Keep {
+		if _, told := c.Keep[name]; !told && c.Keep != nil {
+			c.Keep[name] = d
+		}
+	}
 	for name, d := range c.Keep {
 		if err := knownKind("keep", name); err != nil {
 			return err
