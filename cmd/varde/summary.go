@@ -190,8 +190,12 @@ func off(cfg *config.Config) []string {
 	}{
 		{"flows", len(cfg.Netflow.Listen) == 0},
 		{"firewall logs", len(cfg.Logs)+len(cfg.Syslog.UDP)+len(cfg.Syslog.TCP)+len(cfg.Syslog.TLS) == 0},
-		{"mail gateway", !mailSet(cfg)}, {"DNSBL", len(cfg.DNSBL.Zones) == 0},
-		{"store", cfg.Store.Off}, {"page", cfg.Web.Listen == ""}, {"metrics", cfg.HTTP.Listen == ""}, {"SNMP", cfg.Agentx.Master == ""},
+		{"mail gateway", !mailSet(cfg)},
+		{"DNSBL", len(cfg.DNSBL.Zones) == 0},
+		{"store", cfg.Store.Off},
+		{"page", cfg.Web.Listen == ""},
+		{"metrics", cfg.HTTP.Listen == ""},
+		{"SNMP", cfg.Agentx.Master == ""},
 	} {
 		if part.off {
 			out = append(out, part.name)
