@@ -65,7 +65,7 @@ func installed(t *testing.T, name, debian string) string {
 
 // TestChecksOfDaemon: every check of a running varde, by its metrics.
 func TestChecksOfDaemon(t *testing.T) {
-	address, _ := gateway(t, "web: {listen: \"127.0.0.1:0\"}\n")
+	address, _ := gateway(t, "")
 	waitFor(t, "figures", func() bool { return strings.Contains(metrics(t, address), "\nvarde_mail_source_up{") })
 	state := func() string { return filepath.Join(t.TempDir(), "look") }
 	for _, c := range []struct {

@@ -47,6 +47,7 @@ func gateway(t *testing.T, more string) (address string, log *lines) {
 	address = freeTCP(t)
 	cfg, err := config.Parse("varde.yaml", fmt.Appendf(nil, `
 data_dir: %[1]s/data
+web: {listen: "127.0.0.1:0"}
 netflow: {listen: "127.0.0.1:0", buffer: 64KiB}
 lists: [{name: l, file: %[1]s/list.txt}]
 http: {listen: %[2]q}

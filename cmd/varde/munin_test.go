@@ -49,7 +49,7 @@ func TestMuninNode(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("munin-node changes its user, which only root can")
 	}
-	address, _ := gateway(t, "web: {listen: \"127.0.0.1:0\"}\n")
+	address, _ := gateway(t, "")
 	waitFor(t, "figures", func() bool { return strings.Contains(metrics(t, address), "\npostfix_up 1\n") })
 	dir := muninHome(t, address)
 	folders := []string{"--config", dir + "/node.conf", "--servicedir", dir + "/plugins", "--sconfdir", dir + "/plugin-conf.d"}

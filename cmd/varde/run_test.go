@@ -62,7 +62,7 @@ func TestReload(t *testing.T) {
 		}
 	}
 	good := func(address string) string {
-		return fmt.Sprintf("data_dir: %s/data\nnetflow: {listen: \"127.0.0.1:0\", buffer: 64KiB}\nlists: [{name: l, file: %s}]\nhttp: {listen: %q}\n", dir, list, address)
+		return fmt.Sprintf("data_dir: %s/data\nnetflow: {listen: \"127.0.0.1:0\", buffer: 64KiB}\nlists: [{name: l, file: %s}]\nhttp: {listen: %q}\nweb: {listen: \"127.0.0.1:0\"}\n", dir, list, address)
 	}
 	write(good(first))
 	if err := os.WriteFile(list, []byte("192.0.2.1\n"), 0o600); err != nil {
