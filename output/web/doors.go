@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -284,27 +283,16 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 	s.write(w, r, answer{body: struct{}{}}, func() {})
 }
 
-// caller is the address that a request comes from; of IPv6 it is the /64, which one customer has whole. Behind a proxy on
-// this machine it is what that one says, so that one stranger's wrong logins do not keep out everybody.
+// caller is who logs in. Behind a proxy on this machine it is whom that one names, so that one stranger's wrong logins do
+// not keep out everybody.
 func (s *Server) caller(r *http.Request) netip.Addr {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	a, err := netip.ParseAddr(host)
-	if err != nil {
-		return netip.Addr{}
-	}
-	if s.cfg.URL != "" && a.Unmap().IsLoopback() {
+	who := callerOf(r.RemoteAddr)
+	if s.cfg.URL != "" && who.IsLoopback() {
 		if said, ok := forwarded(r.Header); ok {
-			a = said
+			return customer(said)
 		}
 	}
-	a = a.Unmap().WithZone("")
-	if p, err := a.Prefix(64); a.Is6() && err == nil {
-		return p.Addr()
-	}
-	return a
+	return who
 }
 
 // forwarded is the last address of X-Forwarded-For, which the nearest proxy wrote; those before it anybody may invent.

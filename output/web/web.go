@@ -224,16 +224,15 @@ func (s *Server) Addr() net.Addr {
 
 // Bounds on a request, so that nobody holds what others need.
 const (
-	headerTimeout  = 5 * time.Second
-	readTimeout    = 15 * time.Second
-	idleTimeout    = 2 * time.Minute
-	askTimeout     = 30 * time.Second // for an answer of the store
-	writeTimeout   = askTimeout + 30*time.Second
-	shutdownFor    = time.Second
-	maxHeader      = 32 << 10
-	maxBody        = 16 << 10
-	maxConnections = 512
-	maxQuestions   = 8 // questions to the store at a time
+	headerTimeout = 5 * time.Second
+	readTimeout   = 15 * time.Second
+	idleTimeout   = 2 * time.Minute
+	askTimeout    = 30 * time.Second // for an answer of the store
+	writeTimeout  = askTimeout + 30*time.Second
+	shutdownFor   = time.Second
+	maxHeader     = 32 << 10
+	maxBody       = 16 << 10
+	maxQuestions  = 8 // questions to the store at a time
 )
 
 // Run serves until ctx ends. Where the page is off it only waits.
