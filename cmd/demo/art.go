@@ -95,22 +95,24 @@ func Art(day, now time.Time, emit func(*event.Event)) {
 				continue
 			}
 			port := math.Exp(math.Log(high) - float64(y)/float64(down)*(math.Log(high)-math.Log(low)))
-			emit(artist(sign, at.Add(time.Duration(y)*time.Second), uint16(port)))
+			emit(artist(sign, x*down+y, at.Add(time.Duration(y)*time.Second), uint16(port)))
 		}
 	}
 }
 
-func artist(sign byte, at time.Time, port uint16) *event.Event {
+// artist is one dot. The artist has many machines draw, so that none of them is a scanner.
+func artist(sign byte, n int, at time.Time, port uint16) *event.Event {
 	e := &event.Event{
 		Kind: event.Probe, Action: event.Deny, Source: "history", Exporter: "firewall", Proto: event.TCP, TCPFlags: event.SYN,
-		Src: netip.MustParseAddr("203.0.113.99"), Dst: netip.MustParseAddr("192.0.2.80"), SrcPort: 31337, DstPort: port, Packets: 1, Bytes: 40, Count: 1,
+		Src: outsider(n * 97), Dst: netip.MustParseAddr("192.0.2.80"), SrcPort: 31337, DstPort: port, Packets: 1, Bytes: 40, Count: 1,
 		Time: at.UnixNano(), End: at.UnixNano(), Received: at.UnixNano(), Country: "NL", InIf: "wan", Rule: "drop",
 	}
 	switch sign {
 	case 'o':
 		e.Proto, e.TCPFlags = event.UDP, 0
 	case '*':
-		e.Src, e.Dst = netip.MustParseAddr("2001:db8:a27::1"), netip.MustParseAddr("2001:db8:1::80")
+		e.Src = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0x0a, 0x27, byte(n >> 8), byte(n), 15: 1})
+		e.Dst = netip.MustParseAddr("2001:db8:1::80")
 	}
 	return e
 }

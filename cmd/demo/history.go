@@ -14,6 +14,10 @@ import (
 // HistoryDays is how far back the sample network remembers.
 const HistoryDays = 30
 
+// everydayHour is how many everyday flows an hour of the history has in the mean: a fraction of what is exported live,
+// so that a month is told within seconds.
+const everydayHour = 700
+
 // History tells the last weeks of the sample network, oldest first: everyday traffic by day and night, now and then a
 // piece of the script, and what its firewall refused, with a slow scan of all ports and a port that is on the rise
 // since yesterday. Sweep is called at the end of every hour.
@@ -32,7 +36,7 @@ func History(now time.Time, emit func(*event.Event), sweep func(at int64)) {
 	})
 	begin := now.Add(-HistoryDays * 24 * time.Hour).Truncate(time.Hour)
 	for at := begin; at.Before(now.Add(-time.Hour)); at = at.Add(time.Hour) {
-		for range int(180 + 140*math.Sin(float64(at.Hour()-8)*math.Pi/12)) {
+		for range int(everydayHour * (1 + 0.8*math.Sin(float64(at.Hour()-8)*math.Pi/12))) {
 			s.everyday(at.Add(time.Duration(s.rng.Int64N(int64(time.Hour)))).UnixNano())
 		}
 		if hours := int(at.Sub(begin).Hours()); hours%53 == 20 {
@@ -51,14 +55,28 @@ func History(now time.Time, emit func(*event.Event), sweep func(at int64)) {
 	}
 }
 
+// outsiders are addresses that no list names: 203.0.113.1 to .69 and .100 to .127, 198.51.100.128 to .191.
+const outsiders = 69 + 28 + 64
+
+func outsider(n int) netip.Addr {
+	switch n %= outsiders; {
+	case n < 69:
+		return netip.AddrFrom4([4]byte{203, 0, 113, byte(1 + n)})
+	case n < 69+28:
+		return netip.AddrFrom4([4]byte{203, 0, 113, byte(100 + n - 69)})
+	}
+	return netip.AddrFrom4([4]byte{198, 51, 100, byte(128 + n - 69 - 28)})
+}
+
 // probes is one hour of what the firewall refused.
 func probes(r *rand.Rand, begin, at, now time.Time, emit func(*event.Event)) {
 	ports := []uint16{23, 23, 23, 22, 22, 80, 443, 445, 3389, 5555, 8080, 8443, 1433, 5900, 6379}
 	countries := []string{"CN", "US", "BR", "RU", "VN", "IN", "NL", "KR"}
-	probe := func(src netip.Addr, port uint16, proto uint8, country string) {
+	anywhere := func() netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, byte(r.IntN(256))}) }
+	probe := func(src, dst netip.Addr, port uint16, proto uint8, country string) {
 		e := event.Event{
 			Kind: event.Probe, Action: event.Deny, Source: "history", Exporter: "firewall", Proto: proto, Src: src,
-			SrcPort: uint16(1024 + r.IntN(64000)), Dst: netip.AddrFrom4([4]byte{192, 0, 2, byte(r.IntN(256))}), DstPort: port,
+			SrcPort: uint16(1024 + r.IntN(64000)), Dst: dst, DstPort: port,
 			Packets: 1, Bytes: 40, Count: 1, Country: country, InIf: "wan", Rule: "drop",
 		}
 		e.ASN = 64496 + uint32(slices.Index(countries, country)) // of those for documentation
@@ -69,8 +87,7 @@ func probes(r *rand.Rand, begin, at, now time.Time, emit func(*event.Event)) {
 		e.End, e.Received = e.Time, e.Time
 		emit(&e)
 	}
-	stranger := func() netip.Addr { return netip.AddrFrom4([4]byte{203, 0, 113, byte(100 + r.IntN(28))}) }
-	camera := func() netip.Addr { return netip.AddrFrom4([4]byte{198, 51, 100, byte(128 + r.IntN(112))}) }
+	stranger := func() netip.Addr { return outsider(r.IntN(outsiders)) }
 	for range 40 + r.IntN(30) {
 		port, proto := ports[r.IntN(len(ports))], uint8(event.TCP)
 		switch r.IntN(6) {
@@ -79,17 +96,17 @@ func probes(r *rand.Rand, begin, at, now time.Time, emit func(*event.Event)) {
 		case 1:
 			port, proto = []uint16{53, 123, 161, 1900, 5060}[r.IntN(5)], event.UDP
 		}
-		probe(stranger(), port, proto, countries[r.IntN(len(countries))])
+		probe(stranger(), anywhere(), port, proto, countries[r.IntN(len(countries))])
 	}
-	// One patient source goes through all ports in the time that is told.
+	// One patient source goes through all ports of one host in the time that is told.
 	whole := now.Sub(begin).Hours()
 	for i := range 12 {
 		part := (at.Sub(begin).Hours() + float64(i)/12) / whole
-		probe(netip.MustParseAddr("198.51.100.240"), uint16(max(math.Exp(part*math.Log(65535)), 1)), event.TCP, "NL")
+		probe(netip.MustParseAddr("198.51.100.240"), netip.MustParseAddr("192.0.2.77"), uint16(max(math.Exp(part*math.Log(65535)), 1)), event.TCP, "NL")
 	}
 	if left := now.Sub(at).Hours(); left < 26 {
 		for range int(220 * (1 - left/30)) {
-			probe(camera(), 7547, event.TCP, countries[r.IntN(len(countries))])
+			probe(stranger(), anywhere(), 7547, event.TCP, countries[r.IntN(len(countries))])
 		}
 	}
 }

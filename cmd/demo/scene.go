@@ -28,7 +28,7 @@ type scene struct {
 }
 
 // everydayRate is how many everyday flows a second there are.
-const everydayRate = 120
+const everydayRate = 3
 
 // cue is one step of the script.
 type cue struct {
