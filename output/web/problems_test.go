@@ -134,3 +134,51 @@ func TestProblems(t *testing.T) {
 		}
 	}
 }
+
+// TestUnderstood: what would be answered otherwise than it was meant is refused, with a sentence that says why.
+func TestUnderstood(t *testing.T) {
+	s, _ := newTestServer(t, Config{Listen: "127.0.0.1:0"})
+	for target, says := range map[string]string{
+		"/api/v1/events?filter=tcp&filter=udp":          "filter is given 2 times",
+		"/api/v1/events?filter=port+22;from=-1h":        "cannot be read",
+		"/api/v1/events?filter=%zz":                     "cannot be read",
+		"/api/v1/events?Filter=tcp":                     "unknown parameter",
+		"/api/v1/events?to=-2d":                         "end is not after its begin",
+		"/api/v1/events?from=-1h..now":                  "single times",
+		"/api/v1/top?by=bytes":                          "quantity",
+		"/api/v1/series?step=1s&from=-1d":               "at most 10000",
+		"/api/v1/series?by=list":                        "series by list",
+		"/api/v1/pixels?width=4000&height=4000":         "at most 4000000",
+		"/api/v1/warnings?address=192.0.2.0/33":         "no address or prefix",
+		"/api/v1/addresses/fe80::1%25eth0":              "no address",
+		"/api/v1/events?filter=in+list+nothing":         "nothing",
+		"/api/v1/events?from=0001-01-01&to=9999-12-31":  "use the years 1970 to 2261",
+		"/api/v1/points?from=1970-01-01T00:00:01Z":      "",
+		"/api/v1/addresses/::ffff:203.0.113.94?from=1d": "",
+	} {
+		w := ask(s, "GET", target, "")
+		if says == "" && w.Code != http.StatusOK || says != "" && (w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), says)) {
+			t.Errorf("%s answers %d %.300s, should say %q", target, w.Code, w.Body, says)
+		}
+	}
+	for body, says := range map[string]string{
+		`{"rule":"scan","why":"a","colour":1}`:     "unknown field",
+		`{"rule":"scan","why":"a"} {}`:             "something follows",
+		`{"rule":"scan","why":1}`:                  "no JSON that this takes",
+		`["rule"]`:                                 "no JSON that this takes",
+		`{"rule":"scan"}`:                          "needs a reason",
+		`{"rule":"scan","why":" \t "}`:             "needs a reason",
+		`{"why":"a"}`:                              "a prefix, a list or a rule",
+		`{"rule":"scan","why":"a","for":"1s"}`:     "from a minute",
+		`{"rule":"scan","why":"a","for":"90000d"}`: "from a minute",
+		`{"prefix":"192.0.2.300","why":"a"}`:       "no address or prefix",
+		`{"rule":"scan","why":"` + strings.Repeat("a", maxText+1) + `"}`:       "at most",
+		`{"rule":"` + strings.Repeat("a", maxName+1) + `","why":"a"}`:          "at most",
+		`{"rule":"scan","why":` + strings.Repeat("[", 9000) + `}`:              "no JSON that this takes",
+		`{"rule":"scan","why":"a","for":"` + strings.Repeat("9", 5000) + `d"}`: "from a minute",
+	} {
+		if w := ask(s, "POST", "/api/v1/mutes", body); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), says) || w.Body.Len() > 2*maxText {
+			t.Errorf("%.80s answers %d %.300s, should say %q", body, w.Code, w.Body, says)
+		}
+	}
+}

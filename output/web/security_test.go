@@ -207,7 +207,7 @@ func TestProxyTries(t *testing.T) {
 		if i == freeTries {
 			want = http.StatusTooManyRequests
 		}
-		if w := logIn(s, "wrong", "Host", "varde.example.net", "X-Forwarded-For", fmt.Sprintf("192.0.2.%d, 203.0.113.5", i)); w.Code != want {
+		if w := logIn(s, "wrong", "Host", "varde.example.net", "X-Forwarded-For", fmt.Sprintf("192.0.2.%d, 198.51.100.%d, 203.0.113.5", i, i)); w.Code != want {
 			t.Errorf("try %d answers %d", i, w.Code)
 		}
 	}
