@@ -2,6 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -10,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"varde/core/store"
 	"varde/event"
 	"varde/input/flow/flowgen"
 )
@@ -27,7 +33,59 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", env.WorkDir)
 			return os.WriteFile(filepath.Join(env.WorkDir, "exports.pcap"), exports(), 0o600)
 		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"filled": filled, "listening": listening},
 	})
+}
+
+// filled DIR makes a store with some days of a small network: a listed address that a host of ours spoke with, one
+// that only knocked, and everyday traffic.
+func filled(ts *testscript.TestScript, _ bool, args []string) {
+	dir := filepath.Join(ts.MkAbs(args[0]), "store")
+	s, err := store.Open(store.DefaultConfig(), dir, slog.New(slog.DiscardHandler))
+	ts.Check(err)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	put := func(ago time.Duration, kind event.Kind, src, dst string, dport uint16, own event.Side, packets, bytes, back uint64) {
+		at := time.Now().Add(-ago).UnixNano()
+		e := event.Event{
+			Kind: kind, Source: "netflow9", Exporter: "edge", Time: at, End: at + int64(time.Second), Proto: event.TCP, TCPFlags: event.SYN,
+			Src: netip.MustParseAddr(src), Dst: netip.MustParseAddr(dst), SrcPort: 40000, DstPort: dport, Own: own, Packets: packets, Bytes: bytes, Sampling: 1,
+		}
+		if kind == event.Probe {
+			e.Source, e.Action, e.Country = "netfilter", event.Deny, "NL"
+		}
+		if back > 0 {
+			e.HasReverse, e.RevPackets, e.RevBytes, e.TCPFlags = true, packets, back, event.SYN|event.ACK|event.PSH
+		}
+		s.Put(&e)
+	}
+	const day = 24 * time.Hour
+	put(3*day, event.Flow, "192.0.2.17", "203.0.113.94", 4444, event.SideSrc, 12, 48_000, 1_200_000)
+	put(2*day, event.Flow, "192.0.2.17", "203.0.113.94", 4444, event.SideSrc, 3, 900, 700)
+	for i := range 5 {
+		put(day+time.Duration(i)*time.Minute, event.Probe, "198.51.100.201", "192.0.2.80", 23, event.SideDst, 1, 40, 0)
+	}
+	for i := range 40 {
+		put(time.Duration(i+1)*time.Hour, event.Flow, fmt.Sprintf("192.0.2.%d", 20+i%4), "198.51.100.7", 443, event.SideSrc, 20, 3000, 50_000)
+	}
+	ts.Check(s.Flush(ctx))
+	stop()
+	ts.Check(errors.Join(<-ended, s.Close()))
+}
+
+// listening SOCKET waits until something answers there.
+func listening(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		conn, err := net.Dial("unix", ts.MkAbs(args[0]))
+		if err == nil {
+			ts.Check(conn.Close())
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("nothing listens: %v", err)
+		}
+	}
 }
 
 // exports is a capture of a router's NetFlow v9: the first flow of the weblog's post, its answer, and a harmless one.

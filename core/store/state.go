@@ -129,7 +129,7 @@ func (s *Store) AddMute(ctx context.Context, m query.Mute) (query.Mute, error) {
 		return m, errors.New("a mute needs an address, a list or a rule")
 	}
 	if strings.TrimSpace(m.Why) == "" {
-		return m, errors.New("a mute needs a reason")
+		return m, errors.New("a mute needs a reason: say why")
 	}
 	m.Created = s.now().UnixMicro() * 1000
 	var prefix, expires any
