@@ -34,6 +34,7 @@ var allowed = map[string]string{
 	"input/capture -> input/frame": "where the 5-tuple stands in a packet is one idea for captures and sampled headers",
 	"input/fwlog -> input/syslog":  "the envelope of a log line is one idea for firewalls, mail and honeypots",
 	"input/flow -> input/frame":    "where the 5-tuple stands in a packet is one idea for captures and sampled headers",
+	"output/web -> output/plot":    "the picture behind the page's address for mail and dashboards is the one that varde fireplot draws",
 }
 
 // dependencies are the modules that go.mod may name directly, with the reason.

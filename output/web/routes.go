@@ -66,6 +66,7 @@ func (s *Server) routes() http.Handler {
 	for _, r := range apiRoutes {
 		handle(r.method, r.path, s.serve(r))
 	}
+	handle(pictureRoute.method, pictureRoute.path, s.serve(pictureRoute))
 	handle("POST", "/api/v1/session", http.HandlerFunc(s.login))
 	handle("DELETE", "/api/v1/session", http.HandlerFunc(s.logout))
 	handle("GET", "/api/v1/live", http.HandlerFunc(s.serveLive))
@@ -96,7 +97,7 @@ func (s *Server) sameSite(next http.Handler) http.Handler {
 	checked := cross.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		site := r.Header.Get("Sec-Fetch-Site")
-		if (site == "cross-site" || site == "same-site") && r.Header.Get("Sec-Fetch-Mode") != "navigate" && strings.HasPrefix(r.URL.Path, "/api/") {
+		if (site == "cross-site" || site == "same-site") && r.Header.Get("Sec-Fetch-Mode") != "navigate" && (strings.HasPrefix(r.URL.Path, "/api/") || r.URL.Path == pictureRoute.path) {
 			deny(w, r)
 			return
 		}
@@ -213,9 +214,10 @@ func known(params []string) string {
 
 // answer is what a route says: a body for JSON, and the same as a table where there is one.
 type answer struct {
-	status int // 200 where it is 0
-	body   any
-	table  *table
+	status  int // 200 where it is 0
+	body    any
+	table   *table
+	picture *picture // instead of both
 }
 
 // shortAnswer is what may wait for a slow reader without the slot of its question. Longer ones keep it, so that answers in
@@ -224,6 +226,13 @@ const shortAnswer = 256 << 10
 
 // write sends an answer; done gives the slot back.
 func (s *Server) write(w http.ResponseWriter, r *http.Request, a answer, done func()) {
+	if a.picture != nil {
+		if len(a.picture.data) <= shortAnswer {
+			done()
+		}
+		a.picture.write(w, r)
+		return
+	}
 	h := w.Header()
 	kind := "application/json; charset=utf-8"
 	var b bytes.Buffer

@@ -157,6 +157,7 @@ type Server struct {
 	live     *live
 	tracks   *tracks
 	slots    chan struct{} // one for each question that is being answered
+	drawing  chan struct{} // one for the picture that is being drawn
 }
 
 // New makes a Server that does nothing yet.
@@ -173,7 +174,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	s := &Server{
 		cfg: cfg, deps: deps, log: deps.Log, started: deps.Now(),
 		doors: newDoors(cfg.Users, deps.Now), live: newLive(deps.Now()), tracks: newTracks(),
-		slots:  make(chan struct{}, maxQuestions),
+		slots: make(chan struct{}, maxQuestions), drawing: make(chan struct{}, 1),
 		secure: cfg.TLS.Cert != "" || strings.HasPrefix(originOf(cfg.URL), "https:"),
 	}
 	if host, _, err := net.SplitHostPort(cfg.Listen); err == nil {

@@ -57,7 +57,7 @@ export function set(change: Params, replace = false) {
 export function follow(e: MouseEvent) {
   if (e.defaultPrevented || e.button !== 0 || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return
   const a = (e.target as Element | null)?.closest?.('a')
-  if (!a || a.target || a.hasAttribute('download') || a.origin !== location.origin || a.pathname.startsWith('/api/')) return
+  if (!a || a.target || a.hasAttribute('download') || a.origin !== location.origin || a.rel === 'external' || a.pathname.startsWith('/api/')) return
   e.preventDefault()
   const other = a.pathname !== location.pathname
   go(a.pathname + a.search)
