@@ -54,9 +54,32 @@ func printLists(cmd *cobra.Command, all []intel.ListStatus) {
 			age = human.Span(time.Since(l.Loaded))
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", human.Safe(l.Name), l.Format, human.Count(uint64(l.Entries)), l.Rejected, age, human.Safe(l.Source))
+		for _, note := range notes(&l) {
+			fmt.Fprintf(w, "  %s\n", human.Safe(note))
+		}
 		for _, r := range l.Rejects[:min(len(l.Rejects), 3)] {
 			fmt.Fprintf(w, "  line %d: %s: %q\n", r.Line, r.Reason, r.Text)
 		}
 	}
 	w.Flush()
+}
+
+// notes are what is to be said of a list besides its row.
+func notes(l *intel.ListStatus) (out []string) {
+	if l.Error != "" {
+		out = append(out, "error: "+l.Error)
+	}
+	if !l.Checked.IsZero() && l.Error != "" {
+		out = append(out, "its server last answered well "+human.Span(time.Since(l.Checked))+" ago")
+	}
+	if l.Expired > 0 {
+		out = append(out, human.Count(uint64(l.Expired))+" entries have expired")
+	}
+	if l.Unused > 0 {
+		out = append(out, human.Count(uint64(l.Unused))+" entries lie in ranges that never alert; see allow.never_alert")
+	}
+	if l.Notice != "" {
+		out = append(out, "notice: "+l.Notice)
+	}
+	return out
 }

@@ -18,6 +18,7 @@ import (
 func matchCommand() *cobra.Command {
 	path, format := "", "line"
 	var files []string
+	var l logs
 	closings := false
 	cmd := &cobra.Command{
 		Use: "match FILE...", Short: "read files, match them against lists, print warnings", Args: cobra.MinimumNArgs(1),
@@ -51,7 +52,8 @@ and prints one warning for each incident. Exit code 0: nothing found, 1: somethi
 				return err
 			}
 			last := int64(0)
-			err = readFiles(args, cmd.InOrStdin(), cmd.ErrOrStderr(), func(e *event.Event) {
+			l.firewall = cfg.Firewall
+			err = readFiles(cmd, args, &l, func(e *event.Event) {
 				p.Emit(e)
 				if now := p.Newest(); now > last {
 					p.Sweep(now)
@@ -68,6 +70,7 @@ and prints one warning for each incident. Exit code 0: nothing found, 1: somethi
 	cmd.Flags().StringVarP(&path, "config", "c", "", "configuration file")
 	cmd.Flags().StringArrayVar(&files, "list", nil, "a list file to match against; may be given several times")
 	cmd.Flags().StringVar(&format, "format", format, "line, classic or json")
+	l.flags(cmd)
 	cmd.Flags().BoolVar(&closings, "closings", false, "print the summary of each incident too")
 	return cmd
 }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +18,7 @@ import (
 	"varde/event/human"
 	"varde/input/capture"
 	"varde/input/flow"
+	"varde/input/fwlog"
 )
 
 // maxLine bounds one line of events as JSON.
@@ -24,23 +26,27 @@ const maxLine = 1 << 20
 
 func readCommand() *cobra.Command {
 	output := "json"
+	var l logs
 	cmd := &cobra.Command{
-		Use: "read FILE...", Short: "print the events of captures, IPFIX files and event files", Args: cobra.MinimumNArgs(1),
+		Use: "read FILE...", Short: "print the events of captures, IPFIX files, firewall logs and event files", Args: cobra.MinimumNArgs(1),
 		Long: `read finds out by content what a file is: a pcap or pcapng capture that holds NetFlow, IPFIX
-or sFlow on whatever port, a file of IPFIX messages (RFC 5655), or JSON lines of events.
-- is standard input. What could not be read is said on standard error.`,
-		Example: "  varde read capture.pcap\n  varde read -o csv flows.ipfix > flows.csv\n  tcpdump -i any -w - udp port 2055 | varde read -",
+or sFlow on whatever port, a file of IPFIX messages (RFC 5655), JSON lines of events, or the log of a
+firewall, compressed or not. A folder is one of logs, read oldest first. - is standard input.
+What could not be read is said on standard error.`,
+		Example: "  varde read capture.pcap\n  varde read -o csv flows.ipfix > flows.csv\n  varde read -o table /var/log/ufw.log\n  tcpdump -i any -w - udp port 2055 | varde read -",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			out := bufio.NewWriterSize(cmd.OutOrStdout(), 1<<16)
 			emit, err := printer(output, out)
 			if err != nil {
 				return err
 			}
-			err = readFiles(args, cmd.InOrStdin(), cmd.ErrOrStderr(), emit)
+			err = readFiles(cmd, args, &l, emit)
 			return errors.Join(err, out.Flush())
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", output, "json, csv or table")
+	cmd.Flags().StringVar(&l.format, "format", "", "format of firewall logs, where it is not to be found by content: "+strings.Join(fwlog.Formats(), ", "))
+	l.flags(cmd)
 	return cmd
 }
 
@@ -103,26 +109,19 @@ func csvRow(e *event.Event) []string {
 }
 
 // readFiles emits the events of every file and says what could not be read.
-func readFiles(names []string, stdin io.Reader, messages io.Writer, emit event.Emit) error {
+func readFiles(cmd *cobra.Command, names []string, l *logs, emit event.Emit) error {
+	messages := cmd.ErrOrStderr()
 	log := slog.New(slog.NewTextHandler(messages, nil))
 	collector, err := flow.New(flow.DefaultConfig(), log)
 	if err != nil {
 		return err
 	}
+	if err := l.open(emit, log); err != nil {
+		return err
+	}
 	r := collector.Reader(emit)
 	for _, name := range names {
-		in := stdin
-		if name != "-" {
-			f, err := os.Open(name)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			in = f
-		} else {
-			name = "standard input"
-		}
-		if err := readOne(name, bufio.NewReaderSize(in, 1<<16), r, messages, emit); err != nil {
+		if err := readFile(cmd, name, r, l, emit); err != nil {
 			return err
 		}
 	}
@@ -135,29 +134,51 @@ func readFiles(names []string, stdin io.Reader, messages io.Writer, emit event.E
 	return nil
 }
 
-func readOne(name string, in *bufio.Reader, r *flow.Reader, messages io.Writer, emit event.Emit) error {
-	head, _ := in.Peek(16)
-	switch {
-	case capture.Is(head):
-		other := 0
-		stats, err := capture.Read(name, in, func(d capture.Datagram) {
-			if _, ok := flow.Recognise(d.Payload); !ok {
-				other++
-				return
-			}
-			r.Packet(d.Src, d.Payload, d.Time)
-		})
-		if skipped := stats.Fragments + stats.Truncated + uint64(other); skipped > 0 {
-			fmt.Fprintf(messages, "%s: skipped %d fragments, %d truncated packets, %d datagrams that are no export\n",
-				name, stats.Fragments, stats.Truncated, other)
+func readFile(cmd *cobra.Command, name string, r *flow.Reader, l *logs, emit event.Emit) error {
+	in, said := cmd.InOrStdin(), "standard input"
+	if name != "-" {
+		said = name
+		f, err := os.Open(name)
+		if err != nil {
+			return err
 		}
-		return err
-	case len(head) >= 2 && head[0] == 0 && head[1] == 10:
-		return r.File(name, in)
-	case len(head) > 0 && head[0] == '{':
-		return readJSON(name, in, emit)
+		defer f.Close()
+		if st, err := f.Stat(); err == nil && st.IsDir() {
+			return l.readPath(cmd.Context(), name, cmd.ErrOrStderr())
+		}
+		in = f
 	}
-	return fmt.Errorf("%s: neither a capture, nor IPFIX, nor events as JSON lines", name)
+	buffered := bufio.NewReaderSize(in, 1<<16)
+	head, _ := buffered.Peek(4096)
+	switch {
+	case l.format != "":
+	case capture.Is(head):
+		return readCapture(said, buffered, r, cmd.ErrOrStderr())
+	case len(head) >= 2 && head[0] == 0 && head[1] == 10:
+		return r.File(said, buffered)
+	case len(head) > 0 && head[0] == '{' && bytes.Contains(head, []byte(`"kind":"`)):
+		return readJSON(said, buffered, emit)
+	}
+	if name == "-" {
+		return l.readStdin(cmd.Context(), buffered, cmd.ErrOrStderr())
+	}
+	return l.readPath(cmd.Context(), name, cmd.ErrOrStderr())
+}
+
+func readCapture(name string, in *bufio.Reader, r *flow.Reader, messages io.Writer) error {
+	other := 0
+	stats, err := capture.Read(name, in, func(d capture.Datagram) {
+		if _, ok := flow.Recognise(d.Payload); !ok {
+			other++
+			return
+		}
+		r.Packet(d.Src, d.Payload, d.Time)
+	})
+	if skipped := stats.Fragments + stats.Truncated + uint64(other); skipped > 0 {
+		fmt.Fprintf(messages, "%s: skipped %d fragments, %d truncated packets, %d datagrams that are no export\n",
+			name, stats.Fragments, stats.Truncated, other)
+	}
+	return err
 }
 
 func readJSON(name string, in io.Reader, emit event.Emit) error {

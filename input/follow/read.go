@@ -39,18 +39,30 @@ func Read(ctx context.Context, paths []string, zone *time.Location, take Take) (
 
 func readOne(ctx context.Context, path string, zone *time.Location, take Take, buf []byte, total *Total) error {
 	o := &Origin{Name: path, File: path, Zone: zone}
-	var r io.Reader = os.Stdin
-	if path != "-" {
-		s, err := openSource(path)
-		if err != nil {
-			return fmt.Errorf("read log: %w", err)
-		}
-		defer s.Close()
-		o.Time = s.modified
-		if r, err = s.from(0); err != nil {
-			return fmt.Errorf("read log %s: %w", path, err)
-		}
+	if path == "-" {
+		return readFrom(ctx, os.Stdin, o, take, buf, total)
 	}
+	s, err := openSource(path)
+	if err != nil {
+		return fmt.Errorf("read log: %w", err)
+	}
+	defer s.Close()
+	o.Time = s.modified
+	r, err := s.from(0)
+	if err != nil {
+		return fmt.Errorf("read log %s: %w", path, err)
+	}
+	return readFrom(ctx, r, o, take, buf, total)
+}
+
+// ReadFrom hands on every line of what is open already; o says what it is.
+func ReadFrom(ctx context.Context, r io.Reader, o *Origin, take Take) (Total, error) {
+	var total Total
+	err := readFrom(ctx, r, o, take, make([]byte, 64<<10), &total)
+	return total, err
+}
+
+func readFrom(ctx context.Context, r io.Reader, o *Origin, take Take, buf []byte, total *Total) error {
 	var l lines
 	each := func(line []byte) {
 		total.Lines++
@@ -64,7 +76,7 @@ func readOne(ctx context.Context, path string, zone *time.Location, take Take, b
 	total.Files++
 	total.Cut += l.cut
 	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("read log %s: %w", path, err)
+		return fmt.Errorf("read log %s: %w", o.File, err)
 	}
 	return err
 }
