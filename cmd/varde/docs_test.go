@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"varde/cmd/config"
+	"varde/event/query"
 )
 
 // TestExamplesOfTheManual: what the pages about logs and detection show of a configuration is one.
 func TestExamplesOfTheManual(t *testing.T) {
-	begins := regexp.MustCompile(`^ {4}(network|netflow|syslog|logs|firewall|incidents|detection|geo|warn): ?`)
+	begins := regexp.MustCompile(`^ {4}(network|netflow|syslog|logs|firewall|incidents|detection|geo|warn|store|lists|allow|dnsbl|web|mail|agentx): ?`)
 	found := 0
-	for _, name := range []string{"firewall", "logs", "detection", "warnings", "fireplot"} {
+	for _, name := range []string{"firewall", "logs", "detection", "warnings", "fireplot", "store", "lists", "outputs", "web", "mail", "snmp"} {
 		page, err := os.ReadFile(filepath.Join("..", "..", "docs", name+".md"))
 		if err != nil {
 			t.Fatal(err)
@@ -30,7 +31,29 @@ func TestExamplesOfTheManual(t *testing.T) {
 			}
 		}
 	}
-	if found < 4 {
-		t.Errorf("%d examples found, want 4 or more", found)
+	if found < 10 {
+		t.Errorf("%d examples found, want 10 or more", found)
+	}
+}
+
+// TestFiltersOfTheManual: what the page of the filter language shows is a filter.
+func TestFiltersOfTheManual(t *testing.T) {
+	page, err := os.ReadFile("../../docs/filter.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for line := range strings.Lines(string(page)) {
+		filter, ok := strings.CutPrefix(line, "    ")
+		if !ok || strings.HasPrefix(filter, " ") {
+			continue
+		}
+		found++
+		if _, err := query.Parse(strings.TrimSpace(filter)); err != nil {
+			t.Errorf("%s%v", line, err)
+		}
+	}
+	if found < 30 {
+		t.Errorf("%d filters found, want 30 or more", found)
 	}
 }
