@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	_ "time/tzdata" // zones of logs and days also where the system has none installed
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
