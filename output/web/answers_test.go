@@ -6,6 +6,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"image/png"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -113,6 +114,7 @@ var questions = map[string][]string{
 	"/api/v1/mutes":               {""},
 	"/api/v1/health":              {"", "table=lists"},
 	"/api/v1/figures":             {""},
+	"/fireplot.png":               {"width=200&height=200", "width=300&height=200&of=all&from=-30m&filter=tcp&palette=safe&tz=Europe/Oslo&outlines=1"},
 }
 
 // target puts something that is there into a path.
@@ -127,6 +129,12 @@ func target(path string) string {
 // answered checks the answer of one question against the document.
 func (o operation) answered(t *testing.T, w *httptest.ResponseRecorder, status int) {
 	t.Helper()
+	if _, _, ok := o.response(fmt.Sprint(status), "image/png"); ok {
+		if _, err := png.Decode(w.Body); err != nil || w.Header().Get("Content-Type") != "image/png" {
+			t.Errorf("%s gives no picture: %d %v", o, w.Code, err)
+		}
+		return
+	}
 	place, content, ok := o.response(fmt.Sprint(status), "application/json")
 	if w.Code != status || !ok || w.Header().Get("Content-Type") != "application/json; charset=utf-8" {
 		t.Errorf("%s answers %d %s, as JSON documented: %v: %.300s", o, w.Code, w.Header().Get("Content-Type"), ok, w.Body)
@@ -273,8 +281,8 @@ func TestBounds(t *testing.T) {
 			try := func(value string, want int) {
 				q := url.Values{param: {value}}
 				for _, other := range []string{"width", "height"} {
-					if o.params("query")[other] != nil && other != param {
-						q.Set(other, "1")
+					if p := o.params("query")[other]; p != nil && other != param {
+						q.Set(other, fmt.Sprint(object(p["schema"])["minimum"]))
 					}
 				}
 				if by := o.params("query")["by"]; by["required"] == true && param != "by" {
