@@ -301,10 +301,25 @@ func TestHeaders(t *testing.T) {
 	m.fail = fmt.Errorf("broken")
 	for _, s := range []*Server{plain, broken} {
 		for _, r := range [][]string{
-			{"GET", "/"}, {"GET", "/warnings"}, {"GET", "/favicon.svg"}, {"GET", "/nothing.js"}, {"GET", "/../../etc/passwd"}, {"GET", "/%2e%2e/%2e%2e/etc/passwd.txt"},
-			{"POST", "/"}, {"GET", "//example.com/"}, {"GET", "/api/"}, {"GET", "/api/v1/nothing"}, {"GET", "/api/v1/events"}, {"GET", "/api/v1/events?n=x"},
-			{"PUT", "/api/v1/events"}, {"OPTIONS", "/api/v1/mutes"}, {"GET", "/api/v1/health?format=csv"}, {"HEAD", "/api/v1/session"}, {"TRACE", "/api/v1/session"},
-			{"GET", "/", "Host", "example.com"}, {"POST", "/api/v1/mutes", "Origin", "https://example.com"},
+			{"GET", "/"},
+			{"GET", "/warnings"},
+			{"GET", "/favicon.svg"},
+			{"GET", "/nothing.js"},
+			{"GET", "/../../etc/passwd"},
+			{"GET", "/%2e%2e/%2e%2e/etc/passwd.txt"},
+			{"POST", "/"},
+			{"GET", "//example.com/"},
+			{"GET", "/api/"},
+			{"GET", "/api/v1/nothing"},
+			{"GET", "/api/v1/events"},
+			{"GET", "/api/v1/events?n=x"},
+			{"PUT", "/api/v1/events"},
+			{"OPTIONS", "/api/v1/mutes"},
+			{"GET", "/api/v1/health?format=csv"},
+			{"HEAD", "/api/v1/session"},
+			{"TRACE", "/api/v1/session"},
+			{"GET", "/", "Host", "example.com"},
+			{"POST", "/api/v1/mutes", "Origin", "https://example.com"},
 		} {
 			w := ask(s, r[0], r[1], "", r[2:]...)
 			for name, value := range want {
