@@ -135,7 +135,7 @@ func TestAdded(t *testing.T) {
 		t.Errorf("a restart: %s", got)
 	}
 	reread := func(s *Set) {
-		if s.refresh(context.Background(), s.lists[0]) {
+		if s.refresh(context.Background(), s.lists[0], false) {
 			s.rebuild()
 			s.tell()
 		}

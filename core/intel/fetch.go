@@ -70,88 +70,6 @@ func (s *Set) saveState(l *list, st state) error {
 	return writeFile(s.path(l, ".state"), b)
 }
 
-// Run keeps the lists fresh until ctx ends: local files are watched, URLs are fetched when they are due, each list by
-// itself so that a slow server delays no other.
-func (s *Set) Run(ctx context.Context) error {
-	changed := make(chan struct{}, 1)
-	done := make(chan struct{})
-	for _, l := range s.lists {
-		go func() {
-			defer func() { done <- struct{}{} }()
-			s.keep(ctx, l, changed)
-		}()
-	}
-	s.tell()
-	for running := len(s.lists); running > 0 || ctx.Err() == nil; {
-		select {
-		case <-changed:
-			s.rebuild()
-			s.tell()
-		case <-done:
-			running--
-		case <-ctx.Done():
-			for ; running > 0; running-- {
-				<-done
-			}
-		}
-	}
-	return nil
-}
-
-// keep keeps one list fresh.
-func (s *Set) keep(ctx context.Context, l *list, changed chan<- struct{}) {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	for {
-		if s.refresh(ctx, l) {
-			select {
-			case changed <- struct{}{}:
-			default: // told already
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-// refresh reads one list again if it has changed or is due, and tells whether the table must be made anew.
-func (s *Set) refresh(ctx context.Context, l *list) bool {
-	var err error
-	l.mu.Lock()
-	due, stat, failed := !s.now().Before(l.next), l.stat, l.failed != ""
-	l.mu.Unlock()
-	if l.cfg.File != "" {
-		now, statErr := statLocal(l.cfg.File)
-		same := statErr == nil && stat != nil && os.SameFile(now, stat) && now.Size() == stat.Size() && now.ModTime().Equal(stat.ModTime())
-		if same || statErr != nil && failed {
-			return false
-		}
-		err = s.readLocal(l, true)
-	} else {
-		if !due {
-			return false
-		}
-		var fresh bool
-		fresh, err = s.fetch(ctx, l)
-		if err = l.fail(err); err == nil && !fresh {
-			return false
-		}
-	}
-	if err != nil {
-		if ctx.Err() == nil {
-			s.log.Warn("list not refreshed; the last good copy stays", "error", err)
-		}
-		return false
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s.log.Info("list read", "list", l.cfg.Name, "format", l.format.Name, "entries", l.total-l.expired-l.duplicates, "rejected", l.rejected)
-	return true
-}
-
 // retryAfter is an error with the time that a server asked for.
 type retryAfter struct {
 	error
@@ -160,11 +78,16 @@ type retryAfter struct {
 
 // every is how often a list is fetched. Its lock is held, or nobody else knows it yet.
 func (l *list) every() time.Duration {
+	return max(cmp.Or(time.Duration(l.cfg.Refresh), defaultRefresh), l.floor())
+}
+
+// floor is how often a list may be fetched at most, likewise.
+func (l *list) floor() time.Duration {
 	format := l.format
 	if f, ok := FormatNamed(l.cfg.Format); ok {
 		format = f
 	}
-	return max(cmp.Or(time.Duration(l.cfg.Refresh), defaultRefresh), cmp.Or(format.Floor, generalFloor))
+	return cmp.Or(format.Floor, generalFloor)
 }
 
 // fetch asks the server of a list for what is new and plans the next time.
@@ -187,20 +110,22 @@ func (s *Set) fetch(ctx context.Context, l *list) (fresh bool, err error) {
 		}
 	}
 	l.mu.Lock()
-	wait := l.every()
+	wait, leave := l.every(), l.floor()
 	if err != nil {
-		wait = min(firstBackoff<<min(l.fails, 10), maxBackoff)
+		wait, leave = min(firstBackoff<<min(l.fails, 10), maxBackoff), 0
 		var asked retryAfter
 		if errors.As(err, &asked) {
-			wait = max(wait, min(asked.wait, 24*time.Hour))
+			leave = min(asked.wait, 24*time.Hour)
+			wait = max(wait, leave)
 		}
 	} else {
 		st.Checked = s.now()
 		l.state = st
 		if st.Partial {
-			wait = firstBackoff
+			wait, leave = firstBackoff, firstBackoff
 		}
 	}
+	l.leave = s.now().Add(leave)
 	wait += time.Duration(rand.Int64N(int64(wait)/10 + 1))
 	l.next = s.now().Add(wait)
 	l.mu.Unlock()

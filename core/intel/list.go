@@ -74,12 +74,15 @@ type list struct {
 	cfg  ListConfig
 	hits atomic.Uint64
 
+	fetching sync.Mutex // one refresh at a time, held before mu
+
 	mu      sync.Mutex
 	reading           // the present one
 	unsaved bool      // its digest is not on disk yet
 	state   state     // what the server said, see fetch.go
 	failed  string    // why the newest attempt gave nothing
 	next    time.Time // when it is fetched again
+	leave   time.Time // until then its server is left alone, whoever asks
 	fails   int
 	stat    os.FileInfo
 }

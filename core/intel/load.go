@@ -53,7 +53,7 @@ func (s *Set) load(l *list) error {
 		l.mu.Lock()
 		l.state = saved
 		if !saved.Checked.IsZero() && saved.URL == l.cfg.URL {
-			l.next = saved.Checked.Add(l.every())
+			l.next, l.leave = saved.Checked.Add(l.every()), saved.Checked.Add(l.floor())
 		}
 		l.mu.Unlock()
 	}

@@ -16,7 +16,8 @@ type Set struct {
 	log      *slog.Logger
 	now      func() time.Time
 	table    atomic.Pointer[merged]
-	building sync.Mutex // one table is made at a time
+	building sync.Mutex    // one table is made at a time
+	changed  chan struct{} // to Run: a list has a new reading
 
 	mu      sync.Mutex
 	hooks   []func(Added)
@@ -29,7 +30,7 @@ func New(cfgs []ListConfig, allowed AllowConfig, dir string, log *slog.Logger) (
 	if err != nil {
 		return nil, err
 	}
-	s := &Set{allow: a, dir: dir, log: log, now: time.Now}
+	s := &Set{allow: a, dir: dir, log: log, now: time.Now, changed: make(chan struct{}, 1)}
 	names := map[string]bool{}
 	for _, c := range cfgs {
 		if err := c.Check(); err != nil {

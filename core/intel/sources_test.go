@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"varde/event/human"
 )
 
 // remote is a Set of one list on a test server, with a clock of its own.
@@ -269,7 +271,7 @@ func TestMISPFolder(t *testing.T) {
 		if err := s.Load(); err != nil {
 			t.Fatal(err)
 		}
-		if s.refresh(context.Background(), s.lists[0]) {
+		if s.refresh(context.Background(), s.lists[0], false) {
 			t.Error("a folder that has not changed was read again")
 		}
 		if left, _ := filepath.Glob(filepath.Join(dir, "*")); dir != "" && len(left) > 0 {
@@ -284,7 +286,7 @@ func TestMISPFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !s.refresh(context.Background(), s.lists[0]) {
+	if !s.refresh(context.Background(), s.lists[0], false) {
 		t.Fatal(s.Lists()[0].Error)
 	}
 	// An event whose timestamp has not changed is not read again: its file may be gone.
@@ -292,7 +294,7 @@ func TestMISPFolder(t *testing.T) {
 	if err := os.Remove(filepath.Join(folder, eventA+".json")); err != nil {
 		t.Fatal(err)
 	}
-	if !s.refresh(context.Background(), s.lists[0]) {
+	if !s.refresh(context.Background(), s.lists[0], false) {
 		t.Fatal(s.Lists()[0].Error)
 	}
 	if all, _ := s.Prefixes("l"); fmt.Sprint(all) != "[192.0.2.1/32 192.0.2.3/32]" {
@@ -334,5 +336,48 @@ func TestKeyStaysHome(t *testing.T) {
 		if got := get(t, s); got != "192.0.2.1/32" || leaked != "" {
 			t.Errorf("%s, and the other server learnt %q", got, leaked)
 		}
+	}
+}
+
+// TestRefreshNow: who wishes for a list has it now, unless its server wants to be left alone.
+func TestRefreshNow(t *testing.T) {
+	status, asked := http.StatusOK, 0
+	s, clock := remote(t, func(w http.ResponseWriter, _ *http.Request) {
+		if asked++; status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", "7200")
+		}
+		w.WriteHeader(status)
+		fmt.Fprintf(w, "192.0.2.%d\n", asked)
+	}, ListConfig{Refresh: human.Duration(24 * time.Hour)})
+	for i, step := range []struct {
+		later         time.Duration
+		status, asked int
+		spared        time.Duration
+		failed        string
+	}{
+		{0, http.StatusOK, 1, 0, ""},
+		{5 * time.Minute, http.StatusOK, 1, 10 * time.Minute, ""}, // its publisher's interval
+		{10 * time.Minute, http.StatusOK, 2, 0, ""},
+		{20 * time.Minute, http.StatusInternalServerError, 3, 0, "500"},
+		{time.Second, http.StatusInternalServerError, 4, 0, "500"}, // a failure may be tried again at once
+		{time.Second, http.StatusServiceUnavailable, 5, 0, "503"},
+		{time.Hour, http.StatusOK, 5, time.Hour, "503"},
+		{time.Hour, http.StatusOK, 6, 0, ""},
+	} {
+		*clock = clock.Add(step.later)
+		status = step.status
+		spared, err := s.Refresh(context.Background(), "l")
+		if until, ok := spared["l"]; asked != step.asked || ok != (step.spared > 0) || ok && !until.Equal(clock.Add(step.spared)) {
+			t.Errorf("step %d: asked %d times, want %d; left alone until %v at %v", i, asked, step.asked, spared, *clock)
+		}
+		if (err != nil) != (step.failed != "") || err != nil && !strings.Contains(err.Error(), step.failed) {
+			t.Errorf("step %d: %v, want %q", i, err, step.failed)
+		}
+	}
+	if all, _ := s.Prefixes("l"); fmt.Sprint(all) != "[192.0.2.6/32]" {
+		t.Errorf("the newest copy is not in use: %v", all)
+	}
+	if _, err := s.Refresh(context.Background(), "other"); err == nil {
+		t.Error("a list that is not there was refreshed")
 	}
 }
