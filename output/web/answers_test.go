@@ -23,7 +23,7 @@ import (
 )
 
 // apiServer is a server over the scene and, besides it, one of everything that an answer can hold.
-func apiServer(t *testing.T, users ...User) (*Server, *memStore) {
+func apiServer(t testing.TB, users ...User) (*Server, *memStore) {
 	t.Helper()
 	s, m := newTestServer(t, Config{Listen: "127.0.0.1:0", Users: users})
 	at := moment.Add(-time.Second).UnixNano()

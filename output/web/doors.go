@@ -56,7 +56,9 @@ func newDoors(users []User, now func() time.Time) *doors {
 		inside: map[[sha256.Size]byte]*visitor{}, strangers: map[netip.Addr]*stranger{},
 	}
 	for _, u := range users {
-		d.users[u.Name], _ = parseHash(u.Hash) // Check has read it
+		h, _ := parseHash(u.Hash) // Check has read it
+		d.users[u.Name] = h
+		d.nobody.time, d.nobody.memory, d.nobody.threads = h.time, h.memory, h.threads
 	}
 	return d
 }

@@ -199,6 +199,22 @@ func TestTries(t *testing.T) {
 	}
 }
 
+// TestNobody: a name that nobody has costs as much to try as one that somebody has, and is answered alike.
+func TestNobody(t *testing.T) {
+	s, _ := newTestServer(t, Config{Listen: "127.0.0.1:0", Users: []User{anna}})
+	if a, n := s.doors.users["anna"], s.doors.nobody; a.time != n.time || a.memory != n.memory || a.threads != n.threads || len(a.key) != len(n.key) {
+		t.Errorf("somebody costs m=%d,t=%d,p=%d, nobody m=%d,t=%d,p=%d", a.memory, a.time, a.threads, n.memory, n.time, n.threads)
+	}
+	wrong := logIn(s, "wrong")
+	none := ask(s, "POST", "/api/v1/session", `{"name":"bert","password":"correct horse"}`)
+	if wrong.Code != http.StatusUnauthorized || wrong.Code != none.Code || wrong.Body.String() != none.Body.String() {
+		t.Errorf("a wrong password: %d %s, nobody: %d %s", wrong.Code, wrong.Body, none.Code, none.Body)
+	}
+	if w := logIn(s, strings.Repeat("a", maxPassword+1)); w.Code != http.StatusUnauthorized {
+		t.Errorf("a password that is too long answers %d", w.Code)
+	}
+}
+
 // TestProxyTries: behind a proxy of this machine wrong logins count for whom the proxy names, whatever that one claims.
 func TestProxyTries(t *testing.T) {
 	s, _ := newTestServer(t, Config{Listen: "127.0.0.1:0", URL: "https://varde.example.net", Users: []User{anna}})
