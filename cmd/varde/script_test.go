@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -31,7 +33,11 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TZ", "UTC")
 			env.Setenv("HOME", env.WorkDir)
-			return os.WriteFile(filepath.Join(env.WorkDir, "exports.pcap"), exports(), 0o600)
+			lists := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "203.0.113.94\n198.51.100.0/24\n") }))
+			env.Defer(lists.Close)
+			fetched := fmt.Sprintf("data_dir: data\nlists: [{name: web, url: %q}]\nnetflow: {listen: []}\nweb: {listen: \"\"}\nhttp: {listen: \"\"}\n", lists.URL)
+			return errors.Join(os.WriteFile(filepath.Join(env.WorkDir, "fetched.yaml"), []byte(fetched), 0o600),
+				os.WriteFile(filepath.Join(env.WorkDir, "exports.pcap"), exports(), 0o600))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"filled": filled, "listening": listening},
 	})

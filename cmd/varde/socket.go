@@ -5,6 +5,7 @@ import (
 	"encoding/gob"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -34,17 +35,38 @@ type facts interface {
 
 func socketPath(cfg *config.Config) string { return filepath.Join(cfg.DataDir, "varde.sock") }
 
+// errNoDaemon says that nobody answers commands for a data directory.
+var errNoDaemon = errors.New("no varde runs there")
+
+// dial opens a way to the daemon that runs on the data directory.
+func dial(cfg *config.Config) (remote, error) {
+	path := socketPath(cfg)
+	conn, err := net.DialTimeout("unix", path, 2*time.Second)
+	switch {
+	case err == nil:
+		registerFilters()
+		return remote{rpc.NewClient(conn)}, nil
+	case errors.Is(err, fs.ErrPermission):
+		return remote{}, fmt.Errorf("%s may not be opened; run this as the user that varde runs as, or as root", path)
+	}
+	return remote{}, errNoDaemon
+}
+
 // openFacts asks the running daemon over its socket, and opens the store itself where none runs.
 func openFacts(cfg *config.Config, log *slog.Logger) (facts, func() error, error) {
-	conn, err := net.DialTimeout("unix", socketPath(cfg), 2*time.Second)
+	r, err := dial(cfg)
 	if err == nil {
-		registerFilters()
-		c := rpc.NewClient(conn)
-		return remote{c}, c.Close, nil
+		return r, r.c.Close, nil
+	}
+	if !errors.Is(err, errNoDaemon) {
+		return nil, nil, err
 	}
 	dir := filepath.Join(cfg.DataDir, "store")
-	if _, err := os.Stat(dir); err != nil {
-		return nil, nil, fmt.Errorf("nothing is stored yet: %w; is this the data_dir of varde run?", err)
+	switch _, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil, fmt.Errorf("nothing is stored in %s; give -c the configuration that varde run has", cfg.DataDir)
+	case err != nil:
+		return nil, nil, fmt.Errorf("the store: %w", err)
 	}
 	lock, err := lockDir(cfg.DataDir)
 	if err != nil {
@@ -118,6 +140,8 @@ type Ask struct {
 	Mute    query.Mute
 	Grid    query.Grid
 	About   query.IncidentBox
+	Refresh bool     // of lists
+	Names   []string // of lists
 }
 
 // Store answers commands in the daemon (net/rpc wants exported names).
@@ -176,6 +200,15 @@ func (s *Store) EndMute(a *Ask, out *bool) error {
 // Mutes answers facts.Mutes.
 func (s *Store) Mutes(_ *Ask, out *[]query.Mute) error {
 	return answered(s, out, s.memory.Mutes)
+}
+
+// Feeds tells of the lists, and refreshes them where that is asked for.
+func (s *Store) Feeds(a *Ask, out *Feeds) error {
+	return answered(s, out, func(ctx context.Context) (Feeds, error) {
+		f, err := feedsOf(ctx, s.memory.lists, a.Refresh, a.Names)
+		f.Live = true
+		return f, err
+	})
 }
 
 // remote asks the daemon.
