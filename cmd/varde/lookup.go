@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -178,7 +179,11 @@ func (r *lookedUp) print(out io.Writer) error {
 	}
 	for i := range r.Evidence {
 		v := &r.Evidence[i]
-		fmt.Fprintf(out, "  listed by %s as %q (%s), confidence %d  %s\n", human.Safe(v.List), human.Safe(v.Name), v.String(), v.Confidence, human.Safe(v.URL))
+		as := ""
+		if v.Name != "" {
+			as = fmt.Sprintf(" as %q", human.Safe(v.Name))
+		}
+		fmt.Fprintln(out, strings.TrimRight(fmt.Sprintf("  listed by %s%s (%s), confidence %d  %s", human.Safe(v.List), as, v.String(), v.Confidence, human.Safe(v.URL)), " "))
 	}
 	for _, a := range r.DNSBL {
 		fmt.Fprintf(out, "  dnsbl %s: listed %t\n", a.Zone, a.Listed)
