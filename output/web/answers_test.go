@@ -22,6 +22,12 @@ import (
 	"varde/event/query"
 )
 
+// letterKeys are what the mail log tells of a message.
+var letterKeys = []string{"helo", "from", "to", "subject", "size", "sha256", "verdict"}
+
+// ownEvents is how many events apiServer adds to those of the scene.
+const ownEvents = 4
+
 // apiServer is a server over the scene and, besides it, one of everything that an answer can hold.
 func apiServer(t testing.TB, users ...User) (*Server, *memStore) {
 	t.Helper()
@@ -42,7 +48,11 @@ func apiServer(t testing.TB, users ...User) (*Server, *memStore) {
 	reverse := full
 	reverse.Src, reverse.Dst, reverse.Own = foreign, own, event.SideDst
 	ping := event.Event{Kind: event.Probe, Time: at, Proto: event.ICMP, HasICMP: true, ICMPType: 8, Src: foreign, Dst: own, Exporter: "fw"}
-	m.events = append(slices.Clip(m.events), ping, reverse, full)
+	letter := event.Event{Kind: event.Mail, Action: event.Deny, Source: "postfix", Time: at, Proto: event.TCP, Src: foreign, Dst: own, DstPort: 25, Exporter: "mx"}
+	for _, key := range letterKeys {
+		letter.Detail.Set(key, key)
+	}
+	m.events = append(slices.Clip(m.events), letter, ping, reverse, full)
 	mute := query.Mute{ID: 7, Prefix: netip.PrefixFrom(foreign, 32), List: "ThreatFox", Rule: "scan", Why: "a test", By: "anna", Created: at, Expires: at + 3600e9}
 	m.mutes = append(m.mutes, mute)
 	i := m.incidents[0]

@@ -14,7 +14,7 @@ import (
 // can be read and is printable, with the headers that keep a browser safe.
 func FuzzRequest(f *testing.F) {
 	s, m := apiServer(f)
-	m.events = m.events[len(m.events)-3:]
+	m.events = m.events[len(m.events)-ownEvents:]
 	operations := readDocument(f).operations()
 	routes := codeRoutes()
 	for i, r := range routes {

@@ -162,16 +162,18 @@ func TestUnderstood(t *testing.T) {
 		}
 	}
 	for body, says := range map[string]string{
-		`{"rule":"scan","why":"a","colour":1}`:                                 "unknown field",
-		`{"rule":"scan","why":"a"} {}`:                                         "something follows",
-		`{"rule":"scan","why":1}`:                                              "no JSON that this takes",
-		`["rule"]`:                                                             "no JSON that this takes",
-		`{"rule":"scan"}`:                                                      "needs a reason",
-		`{"rule":"scan","why":" \t "}`:                                         "needs a reason",
-		`{"why":"a"}`:                                                          "a prefix, a list or a rule",
-		`{"rule":"scan","why":"a","for":"1s"}`:                                 "from a minute",
-		`{"rule":"scan","why":"a","for":"90000d"}`:                             "from a minute",
-		`{"prefix":"192.0.2.300","why":"a"}`:                                   "no address or prefix",
+		`{"rule":"scan","why":"a","colour":1}`:     "unknown field",
+		`{"rule":"scan","why":"a"} {}`:             "something follows",
+		`{"rule":"scan","why":1}`:                  "no JSON that this takes",
+		`["rule"]`:                                 "no JSON that this takes",
+		`{"rule":"scan"}`:                          "needs a reason",
+		`{"rule":"scan","why":" \t "}`:             "needs a reason",
+		`{"why":"a"}`:                              "a prefix, a list or a rule",
+		`{"rule":"scan","why":"a","for":"1s"}`:     "from a minute",
+		`{"rule":"scan","why":"a","for":"90000d"}`: "from a minute",
+		`{"prefix":"192.0.2.300","why":"a"}`:       "no address or prefix",
+
+		// Too much of something.
 		`{"rule":"scan","why":"` + strings.Repeat("a", maxText+1) + `"}`:       "at most",
 		`{"rule":"` + strings.Repeat("a", maxName+1) + `","why":"a"}`:          "at most",
 		`{"rule":"scan","why":` + strings.Repeat("[", 9000) + `}`:              "no JSON that this takes",
