@@ -25,8 +25,9 @@ const (
 )
 
 // pictureRoute is the Fireplot as PNG, for mail and dashboards. It is no part of the API, but the same doors stand before it.
+// It takes its slot itself, once it is its turn to draw: those that wait for that hold up no other question.
 var pictureRoute = route{
-	"GET", "/fireplot.png", append([]string{"width", "height", "palette", "outlines", "tz", "of"}, spanParams...), false, true, (*Server).getPicture,
+	"GET", "/fireplot.png", append([]string{"width", "height", "palette", "outlines", "tz", "of"}, spanParams...), false, false, (*Server).getPicture,
 }
 
 // picture is a drawn answer.
@@ -65,6 +66,12 @@ func (s *Server) getPicture(r *http.Request) (answer, error) {
 		defer func() { <-s.drawing }()
 	case <-r.Context().Done():
 		return answer{}, r.Context().Err()
+	}
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	case <-r.Context().Done():
+		return answer{}, &problem{status: http.StatusServiceUnavailable, retry: "5", Message: "too many questions are being answered; ask again in a moment"}
 	}
 	pixels, err := s.deps.Store.Pixels(r.Context(), b.Box, grid)
 	if err != nil {

@@ -147,6 +147,24 @@ func TestSlowReaders(t *testing.T) {
 	})
 }
 
+// TestSlowPictures: those who wait for their turn to draw hold up no question.
+func TestSlowPictures(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server, p *pipes) {
+		s.drawing <- struct{}{}
+		for range 2 * maxQuestions {
+			p.dial(t, home, "GET /fireplot.png HTTP/1.1\r\n"+hosts+"\r\n")
+		}
+		synctest.Wait()
+		begin := time.Now()
+		r, err := http.ReadResponse(bufio.NewReader(p.dial(t, home, "GET /api/v1/events?n=1 HTTP/1.1\r\n"+hosts+"\r\n")), nil)
+		if err != nil || r.StatusCode != http.StatusOK || time.Since(begin) > time.Second {
+			t.Errorf("a question waits %v for %v: %v", time.Since(begin), r, err)
+		}
+		time.Sleep(askTimeout + time.Second) // they give up
+		<-s.drawing
+	})
+}
+
 // TestConnections: so many at a time; one stranger does not take them all.
 func TestConnections(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *Server, p *pipes) {
