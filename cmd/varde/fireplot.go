@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"math"
 	"os"
@@ -25,8 +24,6 @@ import (
 	"varde/core/geo"
 	"varde/event"
 	"varde/event/query"
-	"varde/input/follow"
-	"varde/input/fwlog"
 	"varde/output/plot"
 )
 
@@ -41,18 +38,17 @@ const (
 
 // fireplot is what the command is asked for.
 type fireplot struct {
-	config, out, day, zone, proto, country, palette, title, filter string
-	width, height                                                  int
-	yesterday, text, each, outlines                                bool
-	firewall                                                       fwlog.Config
+	config, out, day, proto, country, palette, title, filter string
+	width, height                                            int
+	yesterday, text, each, outlines                          bool
+	logs
 
-	at     *time.Location
-	span   [2]int64 // of the day that is asked for
-	where  query.Expr
-	places *geo.DB
-	days   map[string]*plot.Plot // by date
-	open   []drawn               // those that are not packed, the last used first
-	lost   int                   // probes of days beyond maxDays
+	span    [2]int64 // of the day that is asked for
+	where   query.Expr
+	places  *geo.DB
+	days    map[string]*plot.Plot // by date
+	drawing []drawn               // those that are not packed, the last used first
+	lost    int                   // probes of days beyond maxDays
 }
 
 // drawn is a picture that is being drawn, with the time that it spans.
@@ -62,7 +58,7 @@ type drawn struct {
 }
 
 func fireplotCommand() *cobra.Command {
-	f := fireplot{firewall: fwlog.DefaultConfig()}
+	var f fireplot
 	cmd := &cobra.Command{
 		Use: "fireplot [LOG...]", Short: "a day of probes as a picture: time by port",
 		Long: `fireplot draws what firewalls refused: time from left to right, the destination port from 1 to 65535
@@ -90,7 +86,7 @@ Without --day it is the last day on which there were probes.`,
 	flags.StringVar(&f.filter, "filter", "", "only what this filter lets through; see varde flows --help")
 	flags.StringVar(&f.palette, "palette", "", "classic, safe (for all eyes) or light")
 	flags.StringVar(&f.title, "title", "", "title; the day when left out")
-	flags.StringVar(&f.firewall.Format, "format", fwlog.Auto, "format of the lines: "+strings.Join(fwlog.Formats(), ", "))
+	flags.StringVar(&f.format, "format", "", formatHelp())
 	flags.IntVar(&f.width, "width", 1600, "width in pixels")
 	flags.IntVar(&f.height, "height", 1000, "height in pixels")
 	flags.BoolVar(&f.text, "txt", false, "as text, in the colours of a terminal where it is one")
@@ -103,19 +99,11 @@ func (f *fireplot) run(cmd *cobra.Command, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	if f.at, err = time.LoadLocation(f.zone); err != nil {
-		return fmt.Errorf("tz: %w", err)
+	if err := f.configure(cfg.Firewall); err != nil {
+		return err
 	}
-	if f.zone == "" {
-		f.at = time.Local
-	}
-	format := f.firewall.Format
-	f.firewall = cfg.Firewall
-	if cmd.Flags().Changed("format") {
-		f.firewall.Format = format
-	}
-	if f.zone != "" {
-		f.firewall.Zone = f.zone
+	if err := f.checkOutput(); err != nil {
+		return err
 	}
 	if f.yesterday {
 		f.day = time.Now().In(f.at).AddDate(0, 0, -1).Format(time.DateOnly)
@@ -134,12 +122,33 @@ func (f *fireplot) run(cmd *cobra.Command, args []string) (err error) {
 	if len(args) == 0 {
 		err = f.ask(cmd.Context(), &cfg)
 	} else {
-		err = f.read(cmd.Context(), &cfg, args, cmd.ErrOrStderr())
+		err = f.draw(cmd.Context(), &cfg, args, cmd.ErrOrStderr())
 	}
 	if err != nil {
 		return err
 	}
 	return f.write(cmd.OutOrStdout(), cmd.ErrOrStderr())
+}
+
+// checkOutput finds what cannot be written before anything is read.
+func (f *fireplot) checkOutput() error {
+	ending := filepath.Ext(f.out)
+	switch {
+	case f.each && (f.text || f.out == "-"):
+		return errors.New("--each writes PNG pictures into the folder of -o")
+	case f.out == "" || f.out == "-":
+		return nil
+	case f.text && ending != ".txt":
+		return fmt.Errorf("output %q: with --txt the name must end in .txt", f.out)
+	case f.each:
+		if st, err := os.Stat(f.out); err == nil && !st.IsDir() {
+			return fmt.Errorf("output %q: --each writes a picture for each day into a folder, and this is a file", f.out)
+		}
+		return nil
+	case ending != ".png" && ending != ".html" && ending != ".txt":
+		return fmt.Errorf("output %q: the name must end in .png, .html or .txt", f.out)
+	}
+	return nil
 }
 
 // condition joins --filter, --proto and --country.
@@ -246,12 +255,11 @@ func (f *fireplot) askDay(ctx context.Context, facts facts, box query.Box, date 
 	return nil
 }
 
-// read draws what stands in logs.
-func (f *fireplot) read(ctx context.Context, cfg *config.Config, paths []string, messages io.Writer) error {
-	log := slog.New(slog.NewTextHandler(messages, &slog.HandlerOptions{Level: slog.LevelWarn}))
+// draw draws what stands in logs.
+func (f *fireplot) draw(ctx context.Context, cfg *config.Config, paths []string, messages io.Writer) error {
 	var err error
 	if f.where != nil || f.outlines || strings.HasSuffix(f.out, ".html") { // otherwise nobody asks where sources are
-		if f.places, err = geo.Open(cfg.Geo, log); err != nil {
+		if f.places, err = geo.Open(cfg.Geo, plainLog(messages, func() string { return "varde" })); err != nil {
 			return err
 		}
 	}
@@ -280,28 +288,26 @@ func (f *fireplot) read(ctx context.Context, cfg *config.Config, paths []string,
 			}
 		}
 	}
-	lines := fwlog.New(log)
-	take, err := firewallLines(lines, f.firewall, emit)
-	if err != nil {
+	if err := f.open(messages, emit); err != nil {
 		return err
 	}
-	total, err := follow.Read(ctx, paths, f.at, take)
+	_, err = f.read(ctx, paths)
 	who.scans.Sweep(math.MaxInt64, func(w event.Warning) { f.outline(&w) }) // how far each went
-	if total.Files > 0 && len(f.days) == 0 && failed == nil && err == nil {
-		return fmt.Errorf("none of %d lines tells of a probe that is asked for; varde read shows what they are", total.Lines)
+	if f.total.Files > 0 && len(f.days) == 0 && failed == nil && err == nil {
+		return fmt.Errorf("none of %s tells of a probe that is asked for; varde read shows what they are", plural(int(f.total.Lines), "line"))
 	}
-	return errors.Join(err, failed)
+	return errors.Join(err, failed, f.summary(ctx, messages))
 }
 
 func (f *fireplot) add(e *event.Event) error {
 	if f.day != "" && (e.Time < f.span[0] || e.Time >= f.span[1]) {
 		return nil
 	}
-	for i := range f.open {
-		if d := f.open[i]; e.Time >= d.from && e.Time < d.to {
+	for i := range f.drawing {
+		if d := f.drawing[i]; e.Time >= d.from && e.Time < d.to {
 			if i > 0 {
-				copy(f.open[1:], f.open[:i])
-				f.open[0] = d
+				copy(f.drawing[1:], f.drawing[:i])
+				f.drawing[0] = d
 			}
 			d.Add(e)
 			return nil
@@ -316,12 +322,12 @@ func (f *fireplot) add(e *event.Event) error {
 	if err != nil {
 		return err
 	}
-	if len(f.open) == maxOpen {
-		f.open[maxOpen-1].Pack()
-		f.open = f.open[:maxOpen-1]
+	if len(f.drawing) == maxOpen {
+		f.drawing[maxOpen-1].Pack()
+		f.drawing = f.drawing[:maxOpen-1]
 	}
 	o := p.Options()
-	f.open = slices.Insert(f.open, 0, drawn{p, o.From, o.To})
+	f.drawing = slices.Insert(f.drawing, 0, drawn{p, o.From, o.To})
 	p.Add(e)
 	return nil
 }
@@ -352,23 +358,26 @@ func (f *fireplot) write(out, messages io.Writer) error {
 	date := dates[len(dates)-1]
 	p := f.days[date]
 	if f.text || strings.HasSuffix(f.out, ".txt") {
-		return f.writeText(p, out)
+		return f.writeText(p, out, messages)
 	}
-	switch path := f.out; {
-	case path == "-":
+	if f.out == "-" {
 		return p.PNG(out)
-	case strings.HasSuffix(path, ".html"):
-		return writeTo(path, func(w io.Writer) error { return p.HTML(w, portName) })
-	case path == "":
-		f.out = "fireplot-" + date + ".png"
-		fallthrough
-	default:
-		if err := writeTo(f.out, p.PNG); err != nil {
-			return err
-		}
-		fmt.Fprintf(messages, "%s: %d probes\n", f.out, p.Total())
-		return nil
 	}
+	form := p.PNG
+	if strings.HasSuffix(f.out, ".html") {
+		form = func(w io.Writer) error { return p.HTML(w, portName) }
+	}
+	path := cmp.Or(f.out, "fireplot-"+date+".png")
+	if err := writeTo(path, form); err != nil {
+		return err
+	}
+	return f.wrote(messages, path, p.Total())
+}
+
+// wrote says what was written.
+func (f *fireplot) wrote(messages io.Writer, path string, probes uint64) error {
+	_, err := fmt.Fprintf(messages, "%s: %s\n", path, plural(int(probes), "probe"))
+	return err
 }
 
 // writeEach writes a picture of every day, as many at once as there are processors.
@@ -376,7 +385,7 @@ func (f *fireplot) writeEach(dates []string, messages io.Writer) error {
 	if len(dates) == 0 {
 		return errors.New("there is nothing to draw")
 	}
-	f.open = nil
+	f.drawing = nil
 	dir := cmp.Or(f.out, ".")
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
@@ -397,14 +406,19 @@ func (f *fireplot) writeEach(dates []string, messages io.Writer) error {
 		return err
 	}
 	for i, date := range dates {
-		fmt.Fprintf(messages, "%s: %d probes\n", path(date), probes[i])
+		if err := f.wrote(messages, path(date), probes[i]); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func (f *fireplot) writeText(p *plot.Plot, out io.Writer) error {
+func (f *fireplot) writeText(p *plot.Plot, out, messages io.Writer) error {
 	if f.out != "" && f.out != "-" {
-		return writeTo(f.out, func(w io.Writer) error { return p.Text(w, 100, 36, false) })
+		if err := writeTo(f.out, func(w io.Writer) error { return p.Text(w, 100, 36, false) }); err != nil {
+			return err
+		}
+		return f.wrote(messages, f.out, p.Total())
 	}
 	width, height, colour := 100, 36, false
 	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) {

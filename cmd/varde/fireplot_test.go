@@ -97,7 +97,7 @@ func TestMonthOfLogs(t *testing.T) {
 			var expected []string
 			for day, n := range want {
 				path := filepath.Join(pictures, "fireplot-"+day+".png")
-				expected = append(expected, fmt.Sprintf("%s: %d probes", path, n))
+				expected = append(expected, fmt.Sprintf("%s: %s", path, plural(n, "probe")))
 				f, err := os.Open(path)
 				if err != nil {
 					t.Error(err)

@@ -21,10 +21,10 @@ func matchCommand() *cobra.Command {
 	var l logs
 	closings := false
 	cmd := &cobra.Command{
-		Use: "match FILE...", Short: "read files, match them against lists, print warnings", Args: cobra.MinimumNArgs(1),
+		Use: "match FILE...", Short: "read files, match them against lists, print warnings", Args: someFiles,
 		Long: `match reads what read reads, matches it against the lists of the configuration and of --list,
 and prints one warning for each incident. Exit code 0: nothing found, 1: something found, 2: an error.`,
-		Example: "  varde match --list block.txt capture.pcap\n  varde match -c varde.yaml --format classic capture.pcap",
+		Example: "  varde match --list block.txt capture.pcap\n  varde match --list block.txt /var/log/ufw.log*\n  varde match -c varde.yaml --format classic capture.pcap",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := loadOrDefault(path)
 			if err != nil {
@@ -32,6 +32,9 @@ and prints one warning for each incident. Exit code 0: nothing found, 1: somethi
 			}
 			for _, f := range files {
 				cfg.Lists = append(cfg.Lists, intel.ListConfig{Name: filepath.Base(f), File: f})
+			}
+			if len(cfg.Lists) == 0 {
+				return errors.New("there is no list to match against; give --list FILE, or -c with lists")
 			}
 			out := bufio.NewWriter(cmd.OutOrStdout())
 			look := warn.LookFor(os.Stdout)
@@ -51,8 +54,10 @@ and prints one warning for each incident. Exit code 0: nothing found, 1: somethi
 			if err := lists.Load(); err != nil {
 				return err
 			}
+			if err := l.configure(cfg.Firewall); err != nil {
+				return err
+			}
 			last := int64(0)
-			l.firewall = cfg.Firewall
 			err = readFiles(cmd, args, &l, func(e *event.Event) {
 				p.Emit(e)
 				if now := p.Newest(); now > last {
@@ -70,7 +75,8 @@ and prints one warning for each incident. Exit code 0: nothing found, 1: somethi
 	cmd.Flags().StringVarP(&path, "config", "c", "", "configuration file")
 	cmd.Flags().StringArrayVar(&files, "list", nil, "a list file to match against; may be given several times")
 	cmd.Flags().StringVar(&format, "format", format, "line, classic or json")
-	l.flags(cmd)
+	cmd.Flags().StringVar(&l.format, "log-format", "", formatHelp())
+	cmd.Flags().StringVar(&l.zone, "tz", "", zoneHelp)
 	cmd.Flags().BoolVar(&closings, "closings", false, "print the summary of each incident too")
 	return cmd
 }

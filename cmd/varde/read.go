@@ -3,11 +3,11 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -28,11 +28,11 @@ func readCommand() *cobra.Command {
 	output := "json"
 	var l logs
 	cmd := &cobra.Command{
-		Use: "read FILE...", Short: "print the events of captures, IPFIX files, firewall logs and event files", Args: cobra.MinimumNArgs(1),
+		Use: "read FILE...", Short: "print the events of captures, IPFIX files, firewall logs and event files", Args: someFiles,
 		Long: `read finds out by content what a file is: a pcap or pcapng capture that holds NetFlow, IPFIX
 or sFlow on whatever port, a file of IPFIX messages (RFC 5655), JSON lines of events, or the log of a
-firewall, compressed or not. A folder is one of logs, read oldest first. - is standard input.
-What could not be read is said on standard error.`,
+firewall. All of them may be compressed by gzip. A folder is one of logs; logs that belong together are
+read in the order of time. - is standard input. What could not be read is said on standard error.`,
 		Example: "  varde read capture.pcap\n  varde read -o csv flows.ipfix > flows.csv\n  varde read -o table /var/log/ufw.log\n  tcpdump -i any -w - udp port 2055 | varde read -",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			out := bufio.NewWriterSize(cmd.OutOrStdout(), 1<<16)
@@ -40,13 +40,16 @@ What could not be read is said on standard error.`,
 			if err != nil {
 				return err
 			}
+			if err := l.configure(fwlog.DefaultConfig()); err != nil {
+				return err
+			}
 			err = readFiles(cmd, args, &l, emit)
 			return errors.Join(err, out.Flush())
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", output, "json, csv or table")
-	cmd.Flags().StringVar(&l.format, "format", "", "format of firewall logs, where it is not to be found by content: "+strings.Join(fwlog.Formats(), ", "))
-	l.flags(cmd)
+	cmd.Flags().StringVar(&l.format, "format", "", formatHelp())
+	cmd.Flags().StringVar(&l.zone, "tz", "", zoneHelp)
 	return cmd
 }
 
@@ -108,22 +111,32 @@ func csvRow(e *event.Event) []string {
 	return row
 }
 
+// someFiles says what is missing in the words of a person.
+func someFiles(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("name a file, or - for standard input; see %s --help", cmd.CommandPath())
+	}
+	return nil
+}
+
 // readFiles emits the events of every file and says what could not be read.
 func readFiles(cmd *cobra.Command, names []string, l *logs, emit event.Emit) error {
 	messages := cmd.ErrOrStderr()
-	log := slog.New(slog.NewTextHandler(messages, nil))
-	collector, err := flow.New(flow.DefaultConfig(), log)
+	collector, err := flow.New(flow.DefaultConfig(), plainLog(messages, func() string { return "varde" }))
 	if err != nil {
 		return err
 	}
-	if err := l.open(emit, log); err != nil {
+	if err := l.open(messages, emit); err != nil {
 		return err
 	}
-	r := collector.Reader(emit)
+	f := files{cmd: cmd, logs: l, flows: collector.Reader(emit), emit: emit}
 	for _, name := range names {
-		if err := readFile(cmd, name, r, l, emit); err != nil {
+		if err := f.read(name); err != nil {
 			return err
 		}
+	}
+	if err := f.readLogs(); err != nil {
+		return err
 	}
 	for _, x := range collector.Exporters() {
 		if x.LostBefore+x.Undecoded+uint64(x.Held) > 0 {
@@ -131,38 +144,99 @@ func readFiles(cmd *cobra.Command, names []string, l *logs, emit event.Emit) err
 				x.Name, human.Count(x.LostBefore), human.Count(x.Undecoded+uint64(x.Held)))
 		}
 	}
-	return nil
+	return l.summary(cmd.Context(), messages)
 }
 
-func readFile(cmd *cobra.Command, name string, r *flow.Reader, l *logs, emit event.Emit) error {
-	in, said := cmd.InOrStdin(), "standard input"
+// files reads files of all kinds, one after the other.
+type files struct {
+	cmd   *cobra.Command
+	logs  *logs
+	flows *flow.Reader
+	emit  event.Emit
+	paths []string // of logs that wait for their like, to be read in the order of time
+}
+
+func (f *files) read(name string) error {
+	in, said, again := f.cmd.InOrStdin(), "standard input", false
 	if name != "-" {
 		said = name
-		f, err := os.Open(name)
+		file, err := os.Open(name)
 		if err != nil {
 			return err
 		}
-		defer f.Close()
-		if st, err := f.Stat(); err == nil && st.IsDir() {
-			return l.readPath(cmd.Context(), name, cmd.ErrOrStderr())
+		defer file.Close()
+		st, err := file.Stat()
+		if err != nil {
+			return err
 		}
-		in = f
+		if st.IsDir() {
+			f.paths = append(f.paths, name)
+			return nil
+		}
+		in, again = file, st.Mode().IsRegular()
 	}
-	buffered := bufio.NewReaderSize(in, 1<<16)
-	head, _ := buffered.Peek(4096)
+	buffered, head := peek(in)
+	if bytes.HasPrefix(head, []byte{0x1f, 0x8b, 8}) { // RFC 1952
+		unpacked, err := gzip.NewReader(buffered)
+		if err != nil {
+			return fmt.Errorf("%s: %w", said, err)
+		}
+		buffered, head = peek(unpacked)
+	}
+	read := f.reader(head)
+	if read == nil && again { // a file, unlike a pipe, can be read from its beginning again
+		f.paths = append(f.paths, name)
+		return nil
+	}
+	if err := f.readLogs(); err != nil {
+		return err
+	}
+	if read != nil {
+		return read(said, buffered)
+	}
+	return known(said)(f.logs.readOpen(f.cmd.Context(), said, buffered))
+}
+
+// peek gives what tells what a file is: what comes at once, since more may be long in coming.
+func peek(in io.Reader) (*bufio.Reader, []byte) {
+	b := bufio.NewReaderSize(in, 1<<16)
+	b.Peek(16)
+	head, _ := b.Peek(b.Buffered())
+	return b, head
+}
+
+// reader reads files that begin like that; nil for logs.
+func (f *files) reader(head []byte) func(name string, in *bufio.Reader) error {
 	switch {
-	case l.format != "":
+	case f.logs.format != "":
 	case capture.Is(head):
-		return readCapture(said, buffered, r, cmd.ErrOrStderr())
+		return func(name string, in *bufio.Reader) error { return readCapture(name, in, f.flows, f.cmd.ErrOrStderr()) }
 	case len(head) >= 2 && head[0] == 0 && head[1] == 10:
-		return r.File(said, buffered)
+		return func(name string, in *bufio.Reader) error { return f.flows.File(name, in) }
 	case len(head) > 0 && head[0] == '{' && bytes.Contains(head, []byte(`"kind":"`)):
-		return readJSON(said, buffered, emit)
+		return func(name string, in *bufio.Reader) error { return readJSON(name, in, f.emit) }
 	}
-	if name == "-" {
-		return l.readStdin(cmd.Context(), buffered, cmd.ErrOrStderr())
+	return nil
+}
+
+// readLogs reads the logs that wait.
+func (f *files) readLogs() error {
+	if len(f.paths) == 0 {
+		return nil
 	}
-	return l.readPath(cmd.Context(), name, cmd.ErrOrStderr())
+	paths := f.paths
+	f.paths = nil
+	return known(strings.Join(paths, ", "))(f.logs.read(f.cmd.Context(), paths))
+}
+
+// known makes an error of it when what seemed to be logs are none.
+func known(name string) func(told bool, err error) error {
+	return func(told bool, err error) error {
+		if err == nil && !told {
+			return fmt.Errorf("%s: neither a capture, nor IPFIX, nor events as JSON lines, nor a log of a firewall that tells of a packet", name)
+		}
+		return err
+	}
 }
 
 func readCapture(name string, in *bufio.Reader, r *flow.Reader, messages io.Writer) error {
