@@ -66,12 +66,21 @@ func (a *asked) span() span {
 	return span{event.Stamp(a.From), event.Stamp(a.To), a.Filter}
 }
 
-// box reads from, to and filter. Without from it is the last 24 hours.
+// box reads from, to and filter of a question to the store. Without from it is the last 24 hours.
 func (s *Server) box(r *http.Request) (asked, error) {
-	var a asked
 	if s.deps.Store == nil {
-		return a, &problem{status: http.StatusServiceUnavailable, Message: "nothing is stored: this varde runs without a store"}
+		return asked{}, &problem{status: http.StatusServiceUnavailable, Message: "nothing is stored: this varde runs without a store"}
 	}
+	a, err := s.spanOf(r)
+	if err != nil {
+		return a, err
+	}
+	a.Box.Filter, a.Filter, err = s.filter(r.URL.Query().Get("filter"))
+	return a, err
+}
+
+// spanOf reads from and to.
+func (s *Server) spanOf(r *http.Request) (a asked, err error) {
 	q := r.URL.Query()
 	from, to := q.Get("from"), q.Get("to")
 	if from == "" {
@@ -83,12 +92,10 @@ func (s *Server) box(r *http.Request) (asked, error) {
 	if len(from) > maxMoment || len(to) > maxMoment || strings.Contains(from+to, "..") {
 		return a, bad("from and to are single times: use -24h, 2026-11-01 or 2026-11-01T12:00Z")
 	}
-	var err error
 	if a.From, a.To, err = query.Range(from+".."+to, s.deps.Now().UTC()); err != nil {
 		return a, bad("%s", err)
 	}
-	a.Box.Filter, a.Filter, err = s.filter(q.Get("filter"))
-	return a, err
+	return a, nil
 }
 
 // filter reads a filter and finds the entries of the lists that it names.

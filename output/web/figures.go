@@ -130,7 +130,9 @@ func (s *Server) sample(ctx context.Context) {
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
 	for {
-		s.tracks.add(s.deps.Now(), s.figures(ctx))
+		figures := s.figures(ctx)
+		s.tracks.add(s.deps.Now(), figures)
+		s.past.add(s.deps.Now(), figures)
 		select {
 		case <-ctx.Done():
 			return

@@ -13,6 +13,7 @@ var shownPages = []struct {
 	{"overview", "/", `document.querySelectorAll('.tile').length === 6 && document.querySelectorAll('svg rect').length > 50`, 160e3},
 	{"fireplot", "/fireplot?from=-24h", `document.querySelector('canvas') && document.querySelectorAll('tbody tr').length > 10`, 300e3},
 	{"health", "/health", `document.body.innerText.includes('new-core')`, 120e3},
+	{"mail", "/mail?from=-24h", `document.querySelectorAll('.tile').length === 6 && document.querySelectorAll('svg rect').length > 50 && document.querySelectorAll('tbody tr').length > 30`, 160e3},
 	{"warnings", "/warnings?from=-7d", `document.querySelectorAll('tbody tr').length > 3`, 160e3},
 	{"warnings-lists", "/warnings?from=-7d&group=list", `document.querySelectorAll('tbody tr').length > 1`, 160e3},
 	{"flows", "/flows?from=-1d", `document.querySelectorAll('tbody tr').length > 10 && document.querySelectorAll('svg rect').length > 20`, 160e3},

@@ -63,7 +63,7 @@ func (s *Server) routes() http.Handler {
 		mux.Handle(method+" "+path, h)
 		methods[path] = append(methods[path], method)
 	}
-	for _, r := range apiRoutes {
+	for _, r := range slices.Concat(apiRoutes, mailRoutes) {
 		handle(r.method, r.path, s.serve(r))
 	}
 	handle(pictureRoute.method, pictureRoute.path, s.serve(pictureRoute))

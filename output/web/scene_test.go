@@ -55,6 +55,7 @@ func makeScene() *memStore {
 	for range sceneEvents {
 		m.events = append(m.events, sceneEvent(rng, places))
 	}
+	m.events = append(m.events, sceneLetters(rng, places)...)
 	slices.SortFunc(m.events, func(a, b event.Event) int { return cmp.Compare(a.Time, b.Time) })
 	m.incidents = sceneIncidents(rng)
 	m.mutes = []query.Mute{{
@@ -297,7 +298,7 @@ func newTestServer(t testing.TB, cfg Config) (*Server, *memStore) {
 		return sceneFigures(round)
 	}
 	s, err := New(cfg, Deps{
-		Store: m, Parts: []Part{{"flow", figuresFunc(figures)}}, Lists: sceneLists, Evidence: sceneEvidence(m), Version: "0.4.0",
+		Store: m, Parts: []Part{{"flow", figuresFunc(figures)}, {"mail", figuresFunc(func() []event.Figure { return sceneMail(moment) })}}, Lists: sceneLists, Evidence: sceneEvidence(m), Version: "0.4.0",
 		Prefixes: func(list string) ([]netip.Prefix, bool) {
 			return []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}, list == "DShield"
 		},
@@ -316,5 +317,6 @@ func newTestServer(t testing.TB, cfg Config) (*Server, *memStore) {
 	for ; round < samplesKept; round++ {
 		s.tracks.add(moment.Add(time.Duration(round)*sampleEvery-10*time.Minute), []partFigures{{"flow", sceneFigures(round), nil}})
 	}
+	followMail(s)
 	return s, m
 }

@@ -156,6 +156,7 @@ type Server struct {
 	doors    *doors
 	live     *live
 	tracks   *tracks
+	past     *past
 	slots    chan struct{} // one for each question that is being answered
 	drawing  chan struct{} // one for the picture that is being drawn
 }
@@ -173,7 +174,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, deps: deps, log: deps.Log, started: deps.Now(),
-		doors: newDoors(cfg.Users, deps.Now), live: newLive(deps.Now()), tracks: newTracks(),
+		doors: newDoors(cfg.Users, deps.Now), live: newLive(deps.Now()), tracks: newTracks(), past: newPast(),
 		slots: make(chan struct{}, maxQuestions), drawing: make(chan struct{}, 1),
 		secure: cfg.TLS.Cert != "" || strings.HasPrefix(originOf(cfg.URL), "https:"),
 	}

@@ -61,5 +61,9 @@ export function follow(e: MouseEvent) {
   e.preventDefault()
   const other = a.pathname !== location.pathname
   go(a.pathname + a.search)
-  if (other) window.scrollTo(0, 0)
+  const place = a.hash ? document.getElementById(a.hash.slice(1)) : null
+  if (place) {
+    place.scrollIntoView()
+    place.focus({ preventScroll: true })
+  } else if (other) window.scrollTo(0, 0)
 }

@@ -296,6 +296,71 @@ export interface Figure {
   help: string
 }
 
+export interface Curve {
+  key: string
+  total?: number
+  values: (number | null)[]
+}
+
+export interface MailSource {
+  name: string
+  up: boolean
+  problem?: string
+  age?: number
+  errors: number
+  note?: string
+}
+
+export interface MailQueue {
+  name: string
+  messages?: number
+  more?: boolean
+  bytes?: number
+  oldest?: number
+  sizes: (number | null)[]
+}
+
+export interface Signature {
+  scanner: string
+  database?: string
+  state: string
+  age?: number
+  note: string
+}
+
+export interface MailState extends Span {
+  now: string
+  since?: string
+  step: number
+  sources: MailSource[]
+  received?: Curve
+  content: Curve[]
+  advice: Curve[]
+  delays: Curve[]
+  queues: MailQueue[]
+  processes?: { idle: number; busy: number; by?: Record<string, number>; oldest: number; gone: number; hidden?: boolean; over: Curve[] }
+  signatures: Signature[]
+  viruses: { name: string; count: number }[]
+}
+
+export interface Sender {
+  sender: string
+  events: number
+  refused: number
+  hosts: number
+}
+
+export interface Letters extends Span {
+  looked: number
+  more: boolean
+  step: number
+  verdicts: { verdict: string; events: number }[]
+  content: Curve[]
+  refused: number
+  senders: Sender[]
+  rows: Event[]
+}
+
 export interface Session {
   login: boolean
   user?: string
