@@ -76,7 +76,8 @@ func apiServer(t testing.TB, users ...User) (*Server, *memStore) {
 		old := event.Measure("varde_store_paused", "1 while the disk is full.", "bool", 0)
 		old.Age = time.Minute
 		return []event.Figure{
-			old, event.Measure("varde_unknown", "Not a number.", "", math.NaN()),
+			old, event.Measure("postfix_queue_more", "More.", "", 1, "queue", "deferred"), event.Measure("amavis_processes_hidden", "Hidden.", "", 1),
+			event.Measure("varde_unknown", "Not a number.", "", math.NaN()),
 			event.Count("varde_flow_exporter_restarts_total", "Times that an exporter began again.", 1, "exporter", "new-core"),
 		}
 	})})
@@ -124,6 +125,8 @@ var questions = map[string][]string{
 	"/api/v1/mutes":               {""},
 	"/api/v1/health":              {"", "table=lists"},
 	"/api/v1/figures":             {""},
+	"/api/v1/mail":                {"", "from=-7d", "from=-1h"},
+	"/api/v1/mail/messages":       {"", "filter=country+NO&verdict=spam&n=3&from=-7d", "sender=info@pills.example"},
 	"/fireplot.png":               {"width=200&height=200", "width=300&height=200&of=all&from=-30m&filter=tcp&palette=safe&tz=Europe/Oslo&outlines=1"},
 }
 

@@ -62,7 +62,7 @@ func (o operation) response(status, kind string) (place string, content map[stri
 
 // codeRoutes are all routes of the program.
 func codeRoutes() []route {
-	return append(slices.Clone(apiRoutes), pictureRoute,
+	return append(served(),
 		route{method: "POST", path: "/api/v1/session", open: true},
 		route{method: "DELETE", path: "/api/v1/session", open: true},
 		route{method: "GET", path: "/api/v1/live"})

@@ -47,7 +47,12 @@ func poison(s *Server, m *memStore, text string) {
 	s.deps.Evidence = func(netip.Addr) []event.Evidence { return m.events[0].Evidence }
 	s.deps.Version = text
 	s.deps.Parts = []Part{{text, figuresFunc(func() []event.Figure {
-		return []event.Figure{event.Count(text, text, 1, "exporter", text), event.Measure("varde_store_paused", text, text, 1, text, text), event.Count("varde_output_said_total", "", 1, "output", text)}
+		return []event.Figure{
+			event.Measure("varde_mail_source_up", "", "", 0, "source", text), event.Measure("varde_mail_source_problem", "", "", 1, "source", text, "reason", text),
+			event.Count("amavis_virus_total", "", 1, "name", text), event.Count("amavis_messages_all_total", "", 1, "content", text),
+			event.Measure("postfix_queue_messages", "", "", 1, "queue", text), event.Measure("antivirus_known", "", "", 0, "scanner", text, "database", text),
+			event.Count(text, text, 1, "exporter", text), event.Measure("varde_store_paused", text, text, 1, text, text), event.Count("varde_output_said_total", "", 1, "output", text),
+		}
 	})}, {text, brokenFigures{}}}
 }
 

@@ -33,7 +33,7 @@ type route struct {
 // spanParams are those of every question about a span of time.
 var spanParams = []string{"from", "to", "filter"}
 
-// apiRoutes are all routes but live, which is no answer but a stream.
+// apiRoutes are the questions about events, incidents and the state of varde.
 var apiRoutes = []route{
 	{"GET", "/api/v1/session", nil, true, false, (*Server).getSession},
 	{"GET", "/api/v1/fields", nil, false, false, (*Server).getFields},
@@ -55,6 +55,9 @@ var apiRoutes = []route{
 	{"GET", "/api/v1/figures", []string{"format"}, false, true, (*Server).getFigures},
 }
 
+// served are all routes but logging in and out and live, which are no questions.
+func served() []route { return slices.Concat(apiRoutes, mailRoutes, []route{pictureRoute}) }
+
 // routes puts everything together: the API, the page, and what stands before both.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
@@ -63,10 +66,9 @@ func (s *Server) routes() http.Handler {
 		mux.Handle(method+" "+path, h)
 		methods[path] = append(methods[path], method)
 	}
-	for _, r := range slices.Concat(apiRoutes, mailRoutes) {
+	for _, r := range served() {
 		handle(r.method, r.path, s.serve(r))
 	}
-	handle(pictureRoute.method, pictureRoute.path, s.serve(pictureRoute))
 	handle("POST", "/api/v1/session", http.HandlerFunc(s.login))
 	handle("DELETE", "/api/v1/session", http.HandlerFunc(s.logout))
 	handle("GET", "/api/v1/live", http.HandlerFunc(s.serveLive))
