@@ -31,7 +31,7 @@ func feedsCommand() *cobra.Command {
 		if output != "table" && output != "json" && output != "csv" {
 			return fmt.Errorf("output %q: use table, json or csv", output)
 		}
-		cfg, err := loadOrDefault(path)
+		cfg, err := loadUsual(path)
 		if err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ Exit codes: 0 all lists could be read, 2 some could not, or an error.`,
 		Example: "  varde feeds -c varde.yaml\n  varde feeds -c varde.yaml -o json\n  varde feeds refresh ThreatFox",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return show(cmd, false, nil) },
 	}
-	cmd.PersistentFlags().StringVarP(&path, "config", "c", "", "configuration file")
+	cmd.PersistentFlags().StringVarP(&path, "config", "c", "", "configuration file; "+usualConfig+" where there is one")
 	cmd.PersistentFlags().StringVarP(&output, "output", "o", output, "table, json or csv")
 	cmd.AddCommand(&cobra.Command{
 		Use: "refresh [LIST...]", Short: "fetch lists now instead of when they are due",
@@ -122,11 +122,8 @@ func (f *Feeds) print(out io.Writer, form string) error {
 	if form == "json" {
 		return encode(out, f.Lists)
 	}
-	if len(f.Lists) == 0 && form == "table" {
-		_, err := fmt.Fprintln(out, "no lists are configured")
-		return err
-	}
 	t := newTable(out, form, "LIST", "FORMAT", "ENTRIES", "REJECTED", "HITS", "AGE", "CHECKED", "SOURCE")
+	t.none = "no lists are configured"
 	for i := range f.Lists {
 		l := &f.Lists[i]
 		hits := ""
@@ -153,14 +150,6 @@ func (f *Feeds) print(out io.Writer, form string) error {
 		}
 	}
 	return nil
-}
-
-// age is how long ago something was, for people, or when it was.
-func (t *table) age(at time.Time) string {
-	if t.csv != nil || at.IsZero() {
-		return t.time(at)
-	}
-	return human.Span(time.Since(at).Round(time.Second))
 }
 
 // rejectsShown is how many of the lines of a list that could not be read are shown.

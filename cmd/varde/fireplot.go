@@ -95,7 +95,11 @@ Without --day it is the last day on which there were probes.`,
 }
 
 func (f *fireplot) run(cmd *cobra.Command, args []string) (err error) {
-	cfg, err := loadOrDefault(f.config)
+	load := loadOrDefault
+	if len(args) == 0 {
+		load = loadUsual
+	}
+	cfg, err := load(f.config)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/netip"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -104,25 +103,7 @@ func printTail(cmd *cobra.Command, f facts, box query.Box, n int, form string) e
 	if err != nil {
 		return err
 	}
-	out := cmd.OutOrStdout()
-	if form == "json" {
-		var b []byte
-		for i := range events {
-			b = append(events[i].AppendJSON(b[:0]), '\n')
-			if _, err := out.Write(b); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	t := newTable(out, form, "TIME", "LASTED", "KIND", "PROTO", "SRC", "SPORT", "DST", "DPORT", "FLAGS", "PACKETS", "BYTES", "EXPORTER")
-	for i := range events {
-		e := &events[i]
-		t.row(t.time(event.Stamp(e.Time)), human.Span(time.Duration(e.Last()-e.Time)), e.Kind.String(), event.ProtoName(e.Proto),
-			addrText(e.Src), fmt.Sprint(e.SrcPort), addrText(e.Dst), fmt.Sprint(e.DstPort), event.FlagLetters(e.TCPFlags),
-			t.count(e.Packets), t.bytes(e.Bytes, e.Sampling > 1), e.Exporter)
-	}
-	return t.end()
+	return printEvents(cmd.OutOrStdout(), form, events)
 }
 
 func printGroups(out io.Writer, form string, top query.TopBy, g query.Groups) error {
@@ -152,6 +133,7 @@ func printGroups(out io.Writer, form string, top query.TopBy, g query.Groups) er
 		columns = append(columns, strings.ToUpper(f.String()))
 	}
 	t := newTable(out, form, append(columns, "EVENTS", "PACKETS", "BYTES", "SHARE", "FIRST", "LAST")...)
+	t.none = nothingInSpan
 	for _, r := range g.Rows {
 		share := ""
 		if all := top.Order.Of(&g.Total); all > 0 {
@@ -159,7 +141,7 @@ func printGroups(out io.Writer, form string, top query.TopBy, g query.Groups) er
 		}
 		t.row(append(r.Key, t.count(r.Events), t.count(r.Packets), t.bytes(r.Bytes, r.Sampled), share, t.time(event.Stamp(r.First)), t.time(event.Stamp(r.Last)))...)
 	}
-	if form == "table" {
+	if form == "table" && len(g.Rows) > 0 {
 		defer fmt.Fprintf(out, "%s of %s groups; in all %s events, %s packets, %s\n", human.Count(uint64(len(g.Rows))), human.Count(g.Groups),
 			human.Count(g.Total.Events), human.Count(g.Total.Packets), human.Bytes(g.Total.Bytes))
 	}

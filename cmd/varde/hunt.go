@@ -1,14 +1,13 @@
 package main
 
 import (
-	"encoding/csv"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,7 +15,6 @@ import (
 	"varde/cmd/config"
 	"varde/core/intel"
 	"varde/event"
-	"varde/event/human"
 	"varde/event/query"
 )
 
@@ -26,23 +24,32 @@ type asked struct {
 }
 
 func (a *asked) flags(cmd *cobra.Command, since string) {
-	cmd.Flags().StringVarP(&a.config, "config", "c", "", "configuration file; its data_dir is asked, through the daemon if one runs")
-	cmd.Flags().StringVar(&a.since, "since", since, "how far back: 90d, 24h, yesterday, 2026-11-01, 2026-11-01..2026-11-05")
+	cmd.Flags().StringVarP(&a.config, "config", "c", "", "configuration file, whose data_dir is asked; "+usualConfig+" where there is one")
+	if since != "" {
+		cmd.Flags().StringVar(&a.since, "since", since, "how far back: 90d, 24h, yesterday, 2026-11-01, 2026-11-01..2026-11-05")
+	}
 	cmd.Flags().StringVarP(&a.output, "output", "o", "table", "table, json or csv")
 }
 
-// open gives the configuration, the span that is asked about and whoever answers.
-func (a *asked) open() (config.Config, query.Box, facts, func() error, error) {
-	var box query.Box
+// load gives the configuration and the span that is asked about.
+func (a *asked) load() (cfg config.Config, box query.Box, err error) {
 	if a.output != "table" && a.output != "json" && a.output != "csv" {
-		return config.Config{}, box, nil, nil, fmt.Errorf("output %q: use table, json or csv", a.output)
+		return cfg, box, fmt.Errorf("output %q: use table, json or csv", a.output)
 	}
-	cfg, err := loadOrDefault(a.config)
-	if err != nil {
-		return cfg, box, nil, nil, err
+	if cfg, err = loadUsual(a.config); err != nil || a.since == "" {
+		return cfg, box, err
 	}
 	if box.From, box.To, err = query.Range(a.since, time.Now()); err != nil {
-		return cfg, box, nil, nil, fmt.Errorf("since: %w", err)
+		return cfg, box, fmt.Errorf("since: %w", err)
+	}
+	return cfg, box, nil
+}
+
+// open gives also whoever answers.
+func (a *asked) open() (config.Config, query.Box, facts, func() error, error) {
+	cfg, box, err := a.load()
+	if err != nil {
+		return cfg, box, nil, nil, err
 	}
 	f, done, err := openFacts(&cfg, newLog(true))
 	return cfg, box, f, done, err
@@ -54,20 +61,24 @@ func huntCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "hunt INDICATOR|FILE... | --list NAME|FILE", Short: "stored traffic that touched addresses, prefixes, or a list of them",
 		Long: `hunt looks for every contact with the given addresses and prefixes in what is stored. A file may be a list in any
-format that varde reads, or an advisory as it came, with defanged addresses between other words.
+format that varde reads, or an advisory as it came, with defanged addresses between other words; - is standard input.
 
 Exit codes: 0 nothing was found, 1 something was, 2 an error.`,
-		Example: "  varde hunt 203.0.113.94 198.51.100.0/24\n  varde hunt advisory.txt --since 90d\n  varde hunt --list ThreatFox --since 30d -o json",
+		Example: "  varde hunt 203.0.113.94 198.51.100.0/24 'hxxp://198[.]51[.]100[.]7/x'\n  varde hunt advisory.txt --since 90d\n  varde hunt --list ThreatFox --since 30d -o json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, box, f, done, err := a.open()
+			cfg, box, err := a.load()
+			if err != nil {
+				return err
+			}
+			entries, err := indicators(cmd, &cfg, args, lists)
+			if err != nil {
+				return err
+			}
+			f, done, err := openFacts(&cfg, newLog(true))
 			if err != nil {
 				return err
 			}
 			defer done()
-			entries, err := indicators(cmd.ErrOrStderr(), &cfg, args, lists)
-			if err != nil {
-				return err
-			}
 			found, err := f.Hunt(cmd.Context(), box, entries)
 			if err != nil {
 				return err
@@ -89,33 +100,19 @@ Exit codes: 0 nothing was found, 1 something was, 2 an error.`,
 	return cmd
 }
 
-func plural(n int, what string) string {
-	if n != 1 {
-		what = strings.TrimSuffix(what, "y") + map[bool]string{true: "ies", false: "s"}[strings.HasSuffix(what, "y")]
-	}
-	return human.Count(uint64(n)) + " " + what
-}
-
-func when(ns int64) string { return event.Stamp(ns).Local().Format("2006-01-02 15:04") }
-
 // indicators reads arguments: addresses, prefixes, files, and names of lists.
-func indicators(warn io.Writer, cfg *config.Config, args, lists []string) ([]netip.Prefix, error) {
-	var out []netip.Prefix
+func indicators(cmd *cobra.Command, cfg *config.Config, args, lists []string) (out []netip.Prefix, err error) {
 	for _, text := range args {
-		if p, err := onePrefix(text); err == nil {
-			out = append(out, p)
-			continue
-		}
-		entries, err := fromFile(warn, text)
+		entries, err := indicator(cmd, text)
 		if err != nil {
-			return nil, fmt.Errorf("%q is no address or prefix, and no file: %w", text, err)
+			return nil, err
 		}
 		out = append(out, entries...)
 	}
 	var set *intel.Set
 	for _, name := range lists {
 		if _, err := os.Stat(name); err == nil {
-			entries, err := fromFile(warn, name)
+			entries, err := fromFile(cmd, name)
 			if err != nil {
 				return nil, err
 			}
@@ -123,7 +120,6 @@ func indicators(warn io.Writer, cfg *config.Config, args, lists []string) ([]net
 			continue
 		}
 		if set == nil {
-			var err error
 			if set, err = listed(cfg); err != nil {
 				return nil, err
 			}
@@ -135,34 +131,59 @@ func indicators(warn io.Writer, cfg *config.Config, args, lists []string) ([]net
 		out = append(out, entries...)
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("nothing to look for: give addresses, prefixes, a file or --list")
+		return nil, errors.New("nothing to look for: give addresses, prefixes, a file with some, or --list")
 	}
 	return out, nil
 }
 
+// indicator reads one argument.
+func indicator(cmd *cobra.Command, text string) ([]netip.Prefix, error) {
+	if text == "-" {
+		return fromReader(cmd, "standard input", cmd.InOrStdin())
+	}
+	if p, err := onePrefix(text); err == nil {
+		return []netip.Prefix{p}, nil
+	}
+	entries, err := fromFile(cmd, text)
+	if errors.Is(err, fs.ErrNotExist) {
+		if entries, _, err := intel.ReadPrefixes(strings.NewReader(text), "advisory"); err == nil && len(entries) > 0 {
+			return entries, nil // a URL or an end of traffic
+		}
+		return nil, fmt.Errorf("%q is no address, prefix or file", text)
+	}
+	return entries, err
+}
+
 // onePrefix reads an address or a prefix, defanged or not.
 func onePrefix(text string) (netip.Prefix, error) {
-	text = strings.NewReplacer("[.]", ".", "(.)", ".", "[:]", ":").Replace(text)
-	if a, err := netip.ParseAddr(text); err == nil {
+	plain := strings.NewReplacer("[.]", ".", "(.)", ".", "[:]", ":").Replace(text)
+	if a, err := netip.ParseAddr(plain); err == nil {
 		a = a.Unmap()
 		return netip.PrefixFrom(a, a.BitLen()), nil
 	}
-	p, err := netip.ParsePrefix(text)
+	p, err := netip.ParsePrefix(plain)
+	if err != nil {
+		err = fmt.Errorf("%q is no address or prefix", text)
+	}
 	return p.Masked(), err
 }
 
-func fromFile(warn io.Writer, path string) ([]netip.Prefix, error) {
+func fromFile(cmd *cobra.Command, path string) ([]netip.Prefix, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	entries, rejects, err := intel.ReadPrefixes(f, "")
+	return fromReader(cmd, path, f)
+}
+
+func fromReader(cmd *cobra.Command, name string, in io.Reader) ([]netip.Prefix, error) {
+	entries, rejects, err := intel.ReadPrefixes(in, "")
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	if len(rejects) > 0 {
-		fmt.Fprintf(warn, "%s: %s left out, the first in line %d: %s\n", path, plural(len(rejects), "line"), rejects[0].Line, rejects[0].Reason)
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s left out, the first in line %d: %s\n", name, plural(len(rejects), "line"), rejects[0].Line, rejects[0].Reason)
 	}
 	return entries, nil
 }
@@ -191,7 +212,7 @@ func printContacts(out io.Writer, form string, found []query.Contact, cfg *confi
 	if err != nil {
 		return err
 	}
-	var all []contact
+	all := []contact{}
 	for i := range found {
 		c := &found[i]
 		all = append(all, contact{
@@ -204,6 +225,7 @@ func printContacts(out io.Writer, form string, found []query.Contact, cfg *confi
 		return encode(out, all)
 	}
 	t := newTable(out, form, "OWN", "FOREIGN", "ENTRY", "FIRST", "LAST", "COUNT", "OUT", "IN", "SERVICES", "ANSWERED")
+	t.none = "no contact"
 	for _, c := range all {
 		own, answered := c.Own, "no"
 		if c.OwnName != "" {
@@ -219,97 +241,6 @@ func printContacts(out io.Writer, form string, found []query.Contact, cfg *confi
 			t.bytes(c.BytesIn, c.Sampled), strings.Join(c.Services, " "), answered)
 	}
 	return t.end()
-}
-
-func addrText(a netip.Addr) string {
-	if !a.IsValid() {
-		return ""
-	}
-	return a.String()
-}
-
-func entryText(p netip.Prefix) string {
-	if p.IsSingleIP() {
-		return p.Addr().String()
-	}
-	return p.String()
-}
-
-func encode(out io.Writer, v any) error {
-	enc := json.NewEncoder(out)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
-
-// table prints rows for people, or as CSV with plain numbers and UTC times for programs.
-type table struct {
-	tabs *tabwriter.Writer
-	csv  *csv.Writer
-}
-
-func newTable(out io.Writer, form string, columns ...string) *table {
-	t := &table{}
-	if form == "csv" {
-		t.csv = csv.NewWriter(out)
-		for i := range columns {
-			columns[i] = strings.ReplaceAll(strings.ToLower(columns[i]), " ", "_")
-		}
-	} else {
-		t.tabs = tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	}
-	t.row(columns...)
-	return t
-}
-
-func (t *table) row(cells ...string) {
-	for i, c := range cells {
-		cells[i] = human.Safe(c)
-	}
-	if t.csv == nil {
-		fmt.Fprintln(t.tabs, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
-		return
-	}
-	for i, c := range cells {
-		if strings.IndexAny(c, "=+-@\t\r") == 0 { // a spreadsheet would take it for a formula
-			cells[i] = "'" + c
-		}
-	}
-	t.csv.Write(cells)
-}
-
-func (t *table) end() error {
-	if t.csv == nil {
-		return t.tabs.Flush()
-	}
-	t.csv.Flush()
-	return t.csv.Error()
-}
-
-func (t *table) time(at time.Time) string {
-	switch {
-	case at.IsZero():
-		return ""
-	case t.csv != nil:
-		return at.UTC().Format(time.RFC3339Nano)
-	}
-	return at.Local().Format("2006-01-02 15:04:05")
-}
-
-func (t *table) count(n uint64) string {
-	if t.csv != nil {
-		return fmt.Sprint(n)
-	}
-	return human.Count(n)
-}
-
-func (t *table) bytes(n uint64, sampled bool) string {
-	switch {
-	case t.csv != nil:
-		return fmt.Sprint(n)
-	case sampled:
-		return "~" + human.Bytes(n)
-	}
-	return human.Bytes(n)
 }
 
 // listed are the lists of the configuration, for a command that asks what they say.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"varde/core/geo"
 	"varde/core/intel"
 	"varde/event"
 	"varde/event/human"
@@ -49,7 +50,11 @@ func lookupCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r := lookedUp{Address: p.Addr(), Name: names[p.Addr()], Evidence: lists.Lookup(p.Addr(), 0), DNSBL: answers, Stored: known}
+			places, err := geo.Open(cfg.Geo, newLog(true))
+			if err != nil {
+				return err
+			}
+			r := lookedUp{Address: p.Addr(), Place: places.Lookup(p.Addr()), Name: names[p.Addr()], Evidence: lists.Lookup(p.Addr(), 0), DNSBL: answers, Stored: known}
 			switch a.output {
 			case "json":
 				return encode(cmd.OutOrStdout(), r.json())
@@ -67,6 +72,7 @@ func lookupCommand() *cobra.Command {
 type lookedUp struct {
 	Address  netip.Addr
 	Name     string
+	Place    geo.Place
 	Evidence []event.Evidence
 	DNSBL    []intel.DNSBLAnswer
 	Stored   query.Address
@@ -123,6 +129,9 @@ func (r *lookedUp) json() any {
 	out := struct {
 		Address   string              `json:"address"`
 		Name      string              `json:"name,omitempty"`
+		Country   string              `json:"country,omitempty"`
+		ASN       uint32              `json:"asn,omitempty"`
+		Org       string              `json:"org,omitempty"`
 		First     string              `json:"first,omitempty"`
 		Last      string              `json:"last,omitempty"`
 		Evidence  []evidence          `json:"evidence,omitempty"`
@@ -133,7 +142,7 @@ func (r *lookedUp) json() any {
 		Exporters []sumJSON           `json:"exporters,omitempty"`
 		Incidents []incident          `json:"incidents,omitempty"`
 	}{
-		Address: r.Address.String(), Name: r.Name, DNSBL: r.DNSBL,
+		Address: r.Address.String(), Name: r.Name, Country: r.Place.Country, ASN: r.Place.ASN, Org: r.Place.Org, DNSBL: r.DNSBL,
 		Peers: sums(r.Stored.Peers), Services: sums(r.Stored.Services), Exporters: sums(r.Stored.Exporters),
 	}
 	all := r.total()
@@ -167,6 +176,12 @@ func (r *lookedUp) print(out io.Writer) error {
 	fmt.Fprint(out, r.Address)
 	if r.Name != "" {
 		fmt.Fprintf(out, "  %s", human.Safe(r.Name))
+	}
+	if r.Place.Country != "" {
+		fmt.Fprintf(out, "  %s", human.Safe(r.Place.Country))
+	}
+	if r.Place.ASN != 0 {
+		fmt.Fprintf(out, "  AS%d %s", r.Place.ASN, human.Safe(r.Place.Org))
 	}
 	fmt.Fprintln(out)
 	if all := r.total(); all.Events == 0 {

@@ -53,15 +53,15 @@ func command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "varde",
 		Short: "watch the edge of a network and warn of known-bad addresses",
-		Long: `varde collects NetFlow, IPFIX and sFlow, matches both ends of every flow against lists
-of known-bad addresses, and warns once for each incident.
+		Long: `varde collects flows (NetFlow, IPFIX, sFlow) and the logs of firewalls, matches both ends against lists of
+known-bad addresses, finds scans and ports on the rise, and warns once for each incident.
 
-Exit codes: 0 fine, 1 something was found (match, hunt), 2 an error.`,
+Exit codes: 0 fine, 1 something was found (match, hunt), 2 an error. The checks have those of monitoring plugins.`,
 		Example:       "  varde demo\n  varde run -c /etc/varde/varde.yaml\n  varde match --list block.txt capture.pcap",
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	root.AddCommand(runCommand(), demoCommand(), checkConfigCommand(), readCommand(), matchCommand(), feedsCommand(),
-		fireplotCommand(), reportCommand(), huntCommand(), lookupCommand(), flowsCommand(), muteCommand(), passwdCommand(), agentxCommand(), mibCommand(), checkCommand(), checkFileCommand(), muninCommand(), versionCommand(), manCommand())
+		fireplotCommand(), reportCommand(), huntCommand(), lookupCommand(), flowsCommand(), muteCommand(), unmuteCommand(), passwdCommand(), agentxCommand(), mibCommand(), checkCommand(), checkFileCommand(), muninCommand(), versionCommand(), manCommand())
 	return root
 }
 

@@ -4,12 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -51,64 +49,6 @@ read in the order of time. - is standard input. What could not be read is said o
 	cmd.Flags().StringVar(&l.format, "format", "", formatHelp())
 	cmd.Flags().StringVar(&l.zone, "tz", "", zoneHelp)
 	return cmd
-}
-
-// printer writes events in the form of that name.
-func printer(form string, out *bufio.Writer) (event.Emit, error) {
-	var b []byte
-	switch form {
-	case "json":
-		return func(e *event.Event) {
-			b = append(e.AppendJSON(b[:0]), '\n')
-			out.Write(b)
-		}, nil
-	case "csv":
-		w := csv.NewWriter(out)
-		w.Write(csvHeader())
-		return func(e *event.Event) { w.Write(csvRow(e)); w.Flush() }, nil
-	case "table":
-		fmt.Fprintf(out, "%-24s %-6s %-46s %-46s %-8s %10s %10s\n", "TIME (UTC)", "PROTO", "SOURCE", "DESTINATION", "FLAGS", "PACKETS", "BYTES")
-		return func(e *event.Event) {
-			src, dst := e.Src.String(), e.Dst.String()
-			if e.HasICMP {
-				dst += " " + event.ICMPName(e.Proto, e.ICMPType, e.ICMPCode)
-			} else {
-				src, dst = src+" "+strconv.Itoa(int(e.SrcPort)), dst+" "+strconv.Itoa(int(e.DstPort))
-			}
-			fmt.Fprintf(out, "%-24s %-6s %-46s %-46s %-8s %10s %10s\n", event.Stamp(e.Time).Format("2006-01-02 15:04:05.000"),
-				event.ProtoName(e.Proto), src, dst, event.FlagLetters(e.TCPFlags), human.Count(e.Packets), human.Bytes(e.Bytes))
-		}, nil
-	}
-	return nil, fmt.Errorf("output %q: use json, csv or table", form)
-}
-
-func csvHeader() []string {
-	return []string{
-		"time", "end", "kind", "source", "exporter", "proto", "src", "sport", "dst", "dport", "packets", "bytes", "sampling",
-		"tcp_flags", "icmp_type", "icmp_code", "in_if", "out_if", "action",
-	}
-}
-
-func csvRow(e *event.Event) []string {
-	n := func(v uint64) string { return strconv.FormatUint(v, 10) }
-	const layout = "2006-01-02T15:04:05.999999999Z07:00"
-	typ, code := "", ""
-	if e.HasICMP {
-		typ, code = n(uint64(e.ICMPType)), n(uint64(e.ICMPCode))
-	}
-	row := []string{
-		event.Stamp(e.Time).Format(layout), event.Stamp(e.Last()).Format(layout), e.Kind.String(), e.Source, e.Exporter, n(uint64(e.Proto)),
-		e.Src.String(), n(uint64(e.SrcPort)), e.Dst.String(), n(uint64(e.DstPort)), n(e.Packets), n(e.Bytes), n(uint64(e.Sampling)),
-		event.FlagLetters(e.TCPFlags), typ, code, n(uint64(e.InIndex)), n(uint64(e.OutIndex)), e.Action.String(),
-	}
-	for i, s := range row {
-		// A cell that a spreadsheet would take for a formula is made text.
-		if s = human.Safe(s); s != "" && bytes.IndexByte([]byte("=+-@"), s[0]) >= 0 {
-			s = "'" + s
-		}
-		row[i] = s
-	}
-	return row
 }
 
 // someFiles says what is missing in the words of a person.

@@ -15,7 +15,8 @@ import (
 
 func reportCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "report", Short: "top tables of what knocked: ports, countries, scans",
+		Use: "report", Short: "top tables of what knocked: ports, countries, scans", Args: cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		Long:    "report sums up the stored probes, and lists the scans and the ports on the rise that were found.",
 		Example: "  varde report ports --since 14d\n  varde report countries --top 20 -o csv\n  varde report scans --since yesterday",
 	}
@@ -32,6 +33,9 @@ func topReport(name, short, by string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: name, Short: short, Args: cobra.NoArgs, Example: "  varde report " + name + " --since 14d",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if n < 1 {
+				return fmt.Errorf("--top %d: ask for 1 or more", n)
+			}
 			_, box, f, done, err := a.open()
 			if err != nil {
 				return err
@@ -51,6 +55,7 @@ func topReport(name, short, by string) *cobra.Command {
 				return printGroups(cmd.OutOrStdout(), a.output, top, groups)
 			}
 			t := newTable(cmd.OutOrStdout(), a.output, "PORT", "SOURCES", "PROBES", "LAST", "KNOWN AS")
+			t.none = nothingInSpan
 			for i := range groups.Rows {
 				g := &groups.Rows[i]
 				t.row(g.Key[0], t.count(g.Sources), t.count(g.Events), t.time(event.Stamp(g.Last)), meaning(g.Key[0]))
@@ -97,6 +102,7 @@ func scansReport() *cobra.Command {
 				return err
 			}
 			t := newTable(cmd.OutOrStdout(), a.output, "LAST", "FOR", "PATTERN", "PORTS", "TARGETS", "SOURCES", "FROM", "PROBES")
+			t.none = "no scan and no port on the rise in this span; --since 30d would look further back"
 			shown := 0
 			for i := range found {
 				w := &found[i].Warning

@@ -40,6 +40,18 @@ func loadOrDefault(path string) (config.Config, error) {
 	return config.Load(path)
 }
 
+// usualConfig is where packages put the configuration; commands that ask a running varde look there by themselves.
+const usualConfig = "/etc/varde/varde.yaml"
+
+func loadUsual(path string) (config.Config, error) {
+	if path == "" {
+		if _, err := os.Stat(usualConfig); err == nil {
+			path = usualConfig
+		}
+	}
+	return loadOrDefault(path)
+}
+
 // supervise runs a daemon and, at SIGHUP, one of the new configuration in its place.
 func supervise(ctx context.Context, path string, cfg config.Config, log *slog.Logger) error {
 	hup := make(chan os.Signal, 1)

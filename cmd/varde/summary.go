@@ -84,7 +84,7 @@ func matches(cfg *config.Config, lists []intel.ListStatus) []string {
 		case l.Loaded.IsZero():
 			line += "not fetched yet, from " + l.Source
 		default:
-			line += human.Count(uint64(l.Entries)) + " entries, " + human.Span(time.Since(l.Loaded)) + " old, from " + l.Source
+			line += plural(l.Entries, "entry") + ", " + human.Span(time.Since(l.Loaded)) + " old, from " + l.Source
 		}
 		if l.Rejected > 0 {
 			line += fmt.Sprintf(" (%d lines rejected; see varde feeds)", l.Rejected)
