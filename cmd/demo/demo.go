@@ -64,7 +64,7 @@ func Config(dir, receive, metrics, page string, now time.Time) ([]byte, error) {
 		}
 		fmt.Fprintf(&b, "  - {name: %s, file: %s%s}\n", l.name, filepath.Join(dir, l.file), l.more)
 	}
-	fmt.Fprintf(&b, "incidents: {quiet: 60s}\nhttp: {listen: %q}\nweb: {listen: %q}\nstore: {free: 0}\n", metrics, page)
+	fmt.Fprintf(&b, "incidents: {quiet: 60s}\nhttp: {listen: %q}\nweb: {listen: %q}\nstore: {free: 0}\nmail_log: {paths: [%q]}\n", metrics, page, filepath.Join(dir, mailLog))
 	return []byte(b.String()), nil
 }
 

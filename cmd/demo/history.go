@@ -19,7 +19,7 @@ const HistoryDays = 30
 const everydayHour = 700
 
 // History tells the last weeks of the sample network, oldest first: everyday traffic by day and night, now and then a
-// piece of the script, and what its firewall refused, with a slow scan of all ports and a port that is on the rise
+// piece of the script, its mail, and what its firewall refused, with a slow scan of all ports and a port that is on the rise
 // since yesterday. Sweep is called at the end of every hour.
 func History(now time.Time, emit func(*event.Event), sweep func(at int64)) {
 	names := sources()
@@ -34,6 +34,7 @@ func History(now time.Time, emit func(*event.Event), sweep func(at int64)) {
 		}
 		emit(e)
 	})
+	post := rand.New(rand.NewPCG(25, 7))
 	begin := now.Add(-HistoryDays * 24 * time.Hour).Truncate(time.Hour)
 	for at := begin; at.Before(now.Add(-time.Hour)); at = at.Add(time.Hour) {
 		for range int(everydayHour * (1 + 0.8*math.Sin(float64(at.Hour()-8)*math.Pi/12))) {
@@ -43,6 +44,7 @@ func History(now time.Time, emit func(*event.Event), sweep func(at int64)) {
 			s.cues[hours/53%len(s.cues)].do(s, at.UnixNano())
 		}
 		probes(s.rng, begin, at, now, emit)
+		letters(post, at, emit)
 		if at.Hour() == 18 {
 			Art(at, at, emit)
 		}

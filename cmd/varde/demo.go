@@ -13,6 +13,7 @@ import (
 	"varde/cmd/demo"
 	"varde/event"
 	"varde/event/human"
+	"varde/output/web"
 )
 
 func demoCommand() *cobra.Command {
@@ -55,7 +56,8 @@ func runDemo(ctx context.Context, cmd *cobra.Command, format string) error {
 		return err
 	}
 	cfg.Warn[0].Console.Format = format
-	d, err := newDaemon(cfg, newLog(true))
+	post := demo.NewGateway()
+	d, err := newDaemon(cfg, newLog(true), web.Part{Name: "mail of the demo", Figures: post})
 	if err != nil {
 		return err
 	}
@@ -83,15 +85,16 @@ func runDemo(ctx context.Context, cmd *cobra.Command, format string) error {
 	defer stop()
 	sent := make(chan error, 1)
 	go func() { sent <- demo.Send(sending, receive) }()
+	posted := make(chan error, 1)
+	go func() { posted <- post.Run(sending, dir) }()
 	told := make(chan error, 1)
 	go func() { told <- d.tellHistory(sending) }()
 	err = d.run(ctx)
 	stop()
-	if tellErr := <-told; err == nil {
-		err = tellErr
-	}
-	if sendErr := <-sent; err == nil {
-		err = sendErr
+	for _, other := range []<-chan error{told, posted, sent} {
+		if otherErr := <-other; err == nil {
+			err = otherErr
+		}
 	}
 	os.RemoveAll(dir)
 	fmt.Fprintf(out, "\nvarde demo has ended; %s is removed and nothing is left behind.\n", dir)

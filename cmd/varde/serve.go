@@ -51,6 +51,7 @@ type daemon struct {
 	mail      mail
 	firewall  firewall
 	probes    probes
+	more      []web.Part
 }
 
 // watch wires lists, incidents and pipe; say takes the warnings. Without probes only lists are asked.
@@ -79,9 +80,10 @@ func watch(cfg *config.Config, log *slog.Logger, clock func() int64, say func(ev
 	return lists, contacts, pipe.New(o), nil
 }
 
-// newDaemon wires what the configuration asks for. Nothing runs yet; close it if it is not run.
-func newDaemon(cfg config.Config, log *slog.Logger) (d *daemon, err error) {
-	d = &daemon{cfg: cfg, log: log}
+// newDaemon wires what the configuration asks for; more are parts besides, whose figures are shown too. Nothing runs yet;
+// close it if it is not run.
+func newDaemon(cfg config.Config, log *slog.Logger, more ...web.Part) (d *daemon, err error) {
+	d = &daemon{cfg: cfg, log: log, more: more}
 	if d.lock, err = lockDir(cfg.DataDir); err != nil {
 		return nil, err
 	}
@@ -261,7 +263,7 @@ func (d *daemon) parts() []web.Part {
 	if d.dnsbl != nil {
 		all = append(all, web.Part{Name: "dnsbl", Figures: d.dnsbl})
 	}
-	return all
+	return append(all, d.more...)
 }
 
 // http serves metrics and health.
