@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -133,6 +134,19 @@ func (l *list) fail(err error) error {
 	return fmt.Errorf("list %q: %w", l.cfg.Name, err)
 }
 
+// withoutSecrets is a URL as people may see it: some servers take the key in the query or before the host.
+func withoutSecrets(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	u.User = nil
+	if u.RawQuery != "" {
+		u.RawQuery = "..."
+	}
+	return u.String()
+}
+
 // Lists tells the state of every list, in the order of the configuration.
 func (s *Set) Lists() []ListStatus {
 	out := make([]ListStatus, 0, len(s.lists))
@@ -142,7 +156,7 @@ func (s *Set) Lists() []ListStatus {
 		l.mu.Lock()
 		live := l.content.count(now)
 		out = append(out, ListStatus{
-			Name: l.cfg.Name, Source: cmp.Or(l.cfg.File, l.cfg.URL), Format: l.format.Name, Entries: live,
+			Name: l.cfg.Name, Source: cmp.Or(l.cfg.File, withoutSecrets(l.cfg.URL)), Format: l.format.Name, Entries: live,
 			Expired: l.total - l.duplicates - live, Repeated: l.duplicates, Unused: unused[i],
 			Rejected: l.rejected, Rejects: slices.Clone(l.rejects), Loaded: l.loaded, Checked: l.state.Checked, Next: l.next,
 			Hits: l.hits.Load(), Notice: l.notice, Error: l.failed,

@@ -381,3 +381,17 @@ func TestRefreshNow(t *testing.T) {
 		t.Error("a list that is not there was refreshed")
 	}
 }
+
+// TestSourceWithoutSecrets: what people are told of a list's URL opens nothing.
+func TestSourceWithoutSecrets(t *testing.T) {
+	for text, want := range map[string]string{
+		"https://lists.example/drop.json":              "https://lists.example/drop.json",
+		"https://me:word@lists.example/a?token=secret": "https://lists.example/a?...",
+		"https://lists.example/a?limit=50#x":           "https://lists.example/a?...#x",
+		"":                                             "",
+	} {
+		if got := withoutSecrets(text); got != want {
+			t.Errorf("%q is told as %q, want %q", text, got, want)
+		}
+	}
+}

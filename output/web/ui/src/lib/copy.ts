@@ -5,11 +5,11 @@ export interface Flat {
   rows: (string | number)[][]
 }
 
-// inert keeps spreadsheets from computing what a stranger wrote.
+// inert keeps spreadsheets from computing what a stranger wrote, as the server does in its tables: a formula may begin
+// the cell or, where a semicolon parts cells, stand after one; and there are signs of full width.
 function inert(v: string | number): string {
   if (typeof v === 'number') return String(v)
-  const s = safe(v)
-  return /^[=+\-@]/.test(s) ? "'" + s : s
+  return safe(v).replace(/(^|;)([ "]*)([=+\-@\uff1d\uff0b\uff0d\uff20])/g, "$1$2'$3")
 }
 
 export function asCSV(t: Flat): string {
