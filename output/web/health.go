@@ -126,9 +126,10 @@ func (s *Server) read(h *health, part string, f *event.Figure) {
 		in := h.input(part, label("source"))
 		if n == 0 {
 			in.Note = "cannot be read"
+		} else {
+			silent := f.Age.Seconds()
+			in.Silent = &silent
 		}
-		silent := f.Age.Seconds()
-		in.Silent = &silent
 	case f.Name == "varde_mail_log_events_total":
 		in := h.input(part, "mail log")
 		in.Records = n
