@@ -109,6 +109,9 @@ func Send(ctx context.Context, to string) error {
 		d := net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(s.address)}}
 		conn, err := d.DialContext(ctx, "udp", to)
 		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
 			return fmt.Errorf("demo exporter %s: %w", s.name, err)
 		}
 		defer conn.Close()

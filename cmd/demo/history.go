@@ -2,6 +2,7 @@ package demo
 
 import (
 	"cmp"
+	"context"
 	"math"
 	"math/rand/v2"
 	"net/netip"
@@ -21,7 +22,7 @@ const everydayHour = 700
 // History tells the last weeks of the sample network, oldest first: everyday traffic by day and night, now and then a
 // piece of the script, its mail, and what its firewall refused, with a slow scan of all ports and a port that is on the rise
 // since yesterday. Sweep is called at the end of every hour.
-func History(now time.Time, emit func(*event.Event), sweep func(at int64)) {
+func History(ctx context.Context, now time.Time, emit func(*event.Event), sweep func(at int64)) {
 	names := sources()
 	var hour []event.Event // in the order of time once it is over, as detectors see it
 	tell := emit
@@ -36,7 +37,7 @@ func History(now time.Time, emit func(*event.Event), sweep func(at int64)) {
 	})
 	post := rand.New(rand.NewPCG(25, 7))
 	begin := now.Add(-HistoryDays * 24 * time.Hour).Truncate(time.Hour)
-	for at := begin; at.Before(now.Add(-time.Hour)); at = at.Add(time.Hour) {
+	for at := begin; at.Before(now.Add(-time.Hour)) && ctx.Err() == nil; at = at.Add(time.Hour) {
 		for range int(everydayHour * (1 + 0.8*math.Sin(float64(at.Hour()-8)*math.Pi/12))) {
 			s.everyday(at.Add(time.Duration(s.rng.Int64N(int64(time.Hour)))).UnixNano())
 		}

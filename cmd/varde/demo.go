@@ -114,7 +114,7 @@ func (d *daemon) tellHistory(ctx context.Context) error {
 		return err
 	}
 	past.Match, past.Store = d.lists.Match, d.memory.Put
-	demo.History(time.Now(), func(e *event.Event) {
+	demo.History(ctx, time.Now(), func(e *event.Event) {
 		at = e.Received
 		past.Emit(e)
 	}, past.Sweep)
