@@ -107,7 +107,7 @@ func (s *Store) openFile(path string) (err error) {
 	if err != nil {
 		return err
 	}
-	s.db = sql.OpenDB(connector)
+	s.db = sql.OpenDB(tidyConnector{connector})
 	if err := s.db.Ping(); err != nil {
 		return errors.Join(err, s.db.Close())
 	}
@@ -132,6 +132,28 @@ func (s *Store) openFile(path string) (err error) {
 		return errors.Join(err, s.closeFile())
 	}
 	return nil
+}
+
+// tidyConnector makes connections that leave nothing behind.
+type tidyConnector struct{ *duckdb.Connector }
+
+// Connect is part of driver.Connector.
+func (c tidyConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if plain, ok := conn.(*duckdb.Conn); ok {
+		return tidyConn{plain}, err
+	}
+	return conn, err
+}
+
+// tidyConn ends a question that was broken off before it is closed. Otherwise what was planned for it would keep the
+// connection's memory and the file open until the end of the process: only the next statement throws it away.
+type tidyConn struct{ *duckdb.Conn }
+
+// Close is part of driver.Conn.
+func (c tidyConn) Close() error {
+	_, _ = c.ExecContext(context.Background(), "SELECT 1", nil) // what comes of it is of no interest
+	return c.Conn.Close()
 }
 
 func (s *Store) closeFile() error {

@@ -299,3 +299,37 @@ func TestAsksWhileItStores(t *testing.T) {
 		t.Errorf("%d events", n)
 	}
 }
+
+// TestBrokenOff: whenever questions were broken off, the file is closed with the store.
+func TestBrokenOff(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(DefaultConfig(), dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.db.SetMaxIdleConns(-1) // so that each question has a connection of its own, which is closed
+	broken := 0
+	for i := range 400 {
+		ctx, stop := context.WithTimeout(t.Context(), time.Duration(i%100)*20*time.Microsecond)
+		var n int
+		if err := s.db.QueryRowContext(ctx, "SELECT count(*) FROM range(100)").Scan(&n); err != nil {
+			broken++
+		}
+		stop()
+	}
+	if broken < 20 {
+		t.Errorf("only %d questions were broken off", broken)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range open {
+		if to, err := os.Readlink(fd); err == nil && strings.HasPrefix(to, dir) {
+			t.Fatalf("%s is still open", to)
+		}
+	}
+}
