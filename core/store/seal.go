@@ -130,10 +130,10 @@ func (s *Store) sealHour(ctx context.Context, h hotHour, batch uint64) error {
 		return err
 	}
 	where := fmt.Sprintf("kind = %d AND time >= make_timestamp(%d) AND time < make_timestamp(%d) AND batch <= %d", h.kind, h.hour, h.hour+hourMicros, batch)
-	// Rows stand nearly in the order of time as they came, and sorting them would take as long as all the rest. Nor are
-	// the lists of rare values opened where there are none.
+	// The lists of rare values are not opened where there are none. Sorting takes nearly half of the time, and has a question
+	// about some moments read a seventh of the hour instead of most of it.
 	none := numbersList + " IS NULL AND " + textsList + " IS NULL"
-	size, err := s.export(ctx, fmt.Sprintf("SELECT %s FROM hot_rows WHERE %[3]s AND %[4]s UNION ALL SELECT %[2]s FROM hot_rows WHERE %[3]s AND NOT (%[4]s)",
+	size, err := s.export(ctx, fmt.Sprintf("SELECT * FROM (SELECT %s FROM hot_rows WHERE %[3]s AND %[4]s UNION ALL SELECT %[2]s FROM hot_rows WHERE %[3]s AND NOT (%[4]s)) ORDER BY time",
 		unlisted(false), unlisted(true), where, none), path)
 	if err != nil {
 		return err
