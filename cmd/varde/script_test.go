@@ -69,8 +69,10 @@ func filled(ts *testscript.TestScript, _ bool, args []string) {
 	const day = 24 * time.Hour
 	put(3*day, event.Flow, "192.0.2.17", "203.0.113.94", 4444, event.SideSrc, 12, 48_000, 1_200_000)
 	put(2*day, event.Flow, "192.0.2.17", "203.0.113.94", 4444, event.SideSrc, 3, 900, 700)
+	now := time.Now()
+	noon := time.Date(now.Year(), now.Month(), now.Day()-1, 12, 0, 0, 0, time.Local) // one calendar day holds all five, whenever this runs
 	for i := range 5 {
-		put(day+time.Duration(i)*time.Minute, event.Probe, "198.51.100.201", "192.0.2.80", 23, event.SideDst, 1, 40, 0)
+		put(now.Sub(noon)+time.Duration(i)*time.Minute, event.Probe, "198.51.100.201", "192.0.2.80", 23, event.SideDst, 1, 40, 0)
 	}
 	for i := range 40 {
 		put(time.Duration(i+1)*time.Hour, event.Flow, fmt.Sprintf("192.0.2.%d", 20+i%4), "198.51.100.7", 443, event.SideSrc, 20, 3000, 50_000)
