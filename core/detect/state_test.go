@@ -61,7 +61,10 @@ func (d *detectors) load(state [3][]byte) error {
 }
 
 // watch simulates the quiet site for some days with something hidden in each, and hands every step on.
-func watch(days int, seed uint64, step func(m *simulator, events []event.Event)) {
+func watch(t *testing.T, days int, seed uint64, step func(m *simulator, events []event.Event)) {
+	if testing.Short() {
+		t.Skip("simulates a week in one goroutine")
+	}
 	s := quietSite
 	s.surges, s.scanners, s.perPort = 2, 2, 0.03
 	m := newSimulator(s, seed)
@@ -80,7 +83,7 @@ func TestReplayEqualsLive(t *testing.T) {
 	live, replay := newDetectors(), newDetectors()
 	var a, b []event.Warning
 	steps := 0
-	watch(8, 11, func(m *simulator, events []event.Event) {
+	watch(t, 8, 11, func(m *simulator, events []event.Event) {
 		for i := range events {
 			live.judge(&events[i], func(w event.Warning) { a = append(a, w) })
 			replay.judge(&events[i], func(w event.Warning) { b = append(b, w) })
@@ -114,7 +117,7 @@ func TestReplayEqualsLive(t *testing.T) {
 
 func TestDamagedStateBeginsAnew(t *testing.T) {
 	d := newDetectors()
-	watch(6, 12, func(_ *simulator, events []event.Event) {
+	watch(t, 6, 12, func(_ *simulator, events []event.Event) {
 		for i := range events {
 			d.judge(&events[i], func(event.Warning) {})
 		}

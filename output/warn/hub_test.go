@@ -73,11 +73,11 @@ func TestDeadOutputsHarmNobody(t *testing.T) {
 	for i := range n {
 		h.Say(warning(i))
 		if i%500 == 499 { // in floods that the queue in memory can hold, and the disk can take
-			waitFor(t, "the file", func() bool { return len(ids(t, path)) == i+1 })
+			waitFor(t, "the file", func() bool { return lines(path) == i+1 })
 			waitFor(t, "the spools", func() bool { return h.Waiting() < spillAt*3 })
 		}
 	}
-	waitFor(t, "the file", func() bool { return len(ids(t, path)) == n })
+	waitFor(t, "the file", func() bool { return lines(path) == n })
 	t.Logf("the file had all %d warnings after %s", n, time.Since(begun))
 	for _, output := range []string{"webhook", "syslog"} {
 		waitFor(t, output, func() bool { return figure(t, h, "varde_output_waiting", output) == n })

@@ -1,6 +1,7 @@
 package warn
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
@@ -114,6 +115,12 @@ func ids(t *testing.T, path string) []string {
 		out = append(out, w.ID)
 	}
 	return out
+}
+
+// lines counts the finished lines of a file, zero while there is none.
+func lines(path string) int {
+	b, _ := os.ReadFile(path)
+	return bytes.Count(b, []byte("\n"))
 }
 
 // sequence are the IDs of n warnings.
