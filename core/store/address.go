@@ -25,7 +25,7 @@ func (s *Store) Address(ctx context.Context, b query.Box, a netip.Addr) (out que
 		if _, err := q.track(&b, newPrey([]netip.Prefix{whole})); err != nil {
 			return err
 		}
-		if err := q.narrow(&b, lowerHalves(map[netip.Addr]bool{a: true})); err != nil {
+		if err := q.narrow(lowerHalves(map[netip.Addr]bool{a: true})); err != nil {
 			return err
 		}
 		if err := q.address(&out); err != nil {

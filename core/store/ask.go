@@ -16,15 +16,17 @@ type asking struct {
 	s     *Store
 	ctx   context.Context
 	tx    *sql.Tx
-	where *clause
-	parts []string // the sealed files that the box touches
-	seen  []string // the index files of their days, where they were asked
+	box   *clause         // its bounds
+	where *clause         // what is to hold within them
+	parts []string        // the sealed files that the box touches
+	whole map[string]bool // those of them that it holds whole
+	seen  []string        // the index files of their days, where they were asked
 }
 
 // ask runs a question.
 func (s *Store) ask(ctx context.Context, b *query.Box, do func(*asking) error) error {
 	return s.insist(ctx, func() ([]string, error) {
-		q := &asking{s: s, ctx: ctx, where: conditions(b)}
+		q := &asking{s: s, ctx: ctx, box: within(b), where: matching(b)}
 		err := q.run(b, do)
 		return append(q.parts, q.seen...), err
 	})
@@ -80,21 +82,35 @@ func partsOf(b *query.Box, columns string) *clause {
 	return c
 }
 
+// holds tells of a part whether all its events lie within the bounds of a box that touches it.
+func holds(b *query.Box) string {
+	all := "true"
+	if b.From != 0 {
+		all += " AND first >= " + stamp(ceilMicros(b.From))
+	}
+	if b.To != 0 {
+		all += " AND last < " + stamp(ceilMicros(b.To))
+	}
+	return all
+}
+
 // choose finds the sealed files that a box touches.
 func (q *asking) choose(b *query.Box) error {
-	c := partsOf(b, "path")
+	c := partsOf(b, "path, "+holds(b))
 	rows, err := q.tx.QueryContext(q.ctx, c.sql.String(), c.args...)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	q.parts = q.parts[:0]
+	q.parts, q.whole = q.parts[:0], map[string]bool{}
 	for rows.Next() {
 		var path string
-		if err := rows.Scan(&path); err != nil {
+		var whole bool
+		if err := rows.Scan(&path, &whole); err != nil {
 			return err
 		}
 		q.parts = append(q.parts, path)
+		q.whole[path] = whole
 	}
 	return rows.Err()
 }
@@ -102,15 +118,40 @@ func (q *asking) choose(b *query.Box) error {
 // from is the rows of the box, hot and sealed, with the given columns.
 func (q *asking) from(columns string) *clause { return q.of(columns, q.where) }
 
-// of is the rows, hot and sealed, for which something holds.
+// of is the rows of the box, hot and sealed, for which something holds.
 func (q *asking) of(columns string, where *clause) *clause {
 	c := &clause{}
-	c.add("(SELECT "+columns+" FROM hot WHERE "+where.sql.String(), where.args...)
-	if len(q.parts) > 0 {
-		c.add(" UNION ALL SELECT "+columns+" FROM "+q.s.files(q.parts)+" WHERE "+where.sql.String(), where.args...)
+	c.add("(")
+	c.rows(columns, "hot", q.box, where)
+	var inside, across []string
+	for _, path := range q.parts {
+		if q.whole[path] {
+			inside = append(inside, path)
+		} else {
+			across = append(across, path)
+		}
+	}
+	if len(inside) > 0 {
+		c.add(" UNION ALL ")
+		c.rows(columns, q.s.files(inside), where)
+	}
+	if len(across) > 0 {
+		c.add(" UNION ALL ")
+		c.rows(columns, q.s.files(across), q.box, where)
 	}
 	c.add(")")
 	return c
+}
+
+// rows is a SELECT of what meets all conditions.
+func (c *clause) rows(columns, from string, conditions ...*clause) {
+	c.add("SELECT " + columns + " FROM " + from + " WHERE ")
+	for i, of := range conditions {
+		if i > 0 {
+			c.add(" AND ")
+		}
+		c.add(of.sql.String(), of.args...)
+	}
 }
 
 // rows runs a SELECT and hands each row to one.

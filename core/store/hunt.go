@@ -154,7 +154,8 @@ func (q *asking) track(b *query.Box, p *prey) (map[netip.Addr]bool, error) {
 		if end == "dst" {
 			hot.add(" UNION ")
 		}
-		hot.add(fmt.Sprintf("SELECT DISTINCT %[1]s_hi, %[1]s_lo FROM hot WHERE %[2]s AND %[1]s_hi IS NOT NULL AND %[3]s", end, q.where.sql.String(), p.like(end+"_hi", end+"_lo")), q.where.args...)
+		hot.rows(fmt.Sprintf("DISTINCT %[1]s_hi, %[1]s_lo", end), "hot", q.box, q.where)
+		hot.add(fmt.Sprintf(" AND %s_hi IS NOT NULL AND %s", end, p.like(end+"_hi", end+"_lo")))
 	}
 	if err := q.rows(hot, []any{&hi, &lo}, func() error { hit(); return nil }); err != nil {
 		return nil, err
@@ -240,7 +241,7 @@ func (s *Store) Hunt(ctx context.Context, b query.Box, entries []netip.Prefix) (
 			return err
 		}
 		lower := lowerHalves(met)
-		if err := q.narrow(&b, lower); err != nil {
+		if err := q.narrow(lower); err != nil {
 			return err
 		}
 		out, err = q.contacts(p, lower)
@@ -288,9 +289,7 @@ const maxMoments = 20_000
 
 // narrow finds the times of all events of a box that touch addresses with these lower halves, reading no more columns
 // than that takes, and adds them to what is to hold: row groups of the archive without such a time are not unpacked.
-func (q *asking) narrow(b *query.Box, lower string) error {
-	box := *b
-	box.Filter = nil // would need more columns, and is asked again
+func (q *asking) narrow(lower string) error {
 	touch := []string{"(src_lo" + lower + " OR dst_lo" + lower + ")"}
 	if strings.HasPrefix(lower, " = ") {
 		touch = []string{"src_lo" + lower, "dst_lo" + lower} // each alone is compared before anything else is unpacked
@@ -301,8 +300,8 @@ func (q *asking) narrow(b *query.Box, lower string) error {
 		if i > 0 {
 			c.add(" UNION ALL ")
 		}
-		where := conditions(&box)
-		where.add(" AND " + t)
+		where := &clause{}
+		where.add(t) // the filter would need more columns, and is asked again
 		rows := q.of("time", where)
 		c.add("FROM "+rows.sql.String(), rows.args...)
 	}

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"unsafe"
 
 	"github.com/duckdb/duckdb-go/v2/mapping"
@@ -20,7 +22,7 @@ type scan struct {
 }
 
 // scanRows is about how many rows of the archive are unpacked at a time.
-const scanRows = 4_000_000
+const scanRows = 1_000_000
 
 // scan runs do, whose questions end when ctx does.
 func (s *Store) scan(ctx context.Context, do func(*scan) error) error {
@@ -50,37 +52,65 @@ func (s *Store) scan(ctx context.Context, do func(*scan) error) error {
 
 // query runs a statement and hands on each chunk of its result, which is valid during the call.
 func (v *scan) query(c *clause, each func(mapping.DataChunk)) error {
+	result, err := v.run(c)
+	if err == nil {
+		drain(&result, each)
+	}
+	return cmp.Or(v.ctx.Err(), err)
+}
+
+// queries runs statements one after the other; while the chunks of one are handed on, the next one runs.
+func (v *scan) queries(cs []*clause, each func(mapping.DataChunk)) (err error) {
+	results := make(chan mapping.Result)
+	go func() {
+		defer close(results)
+		for _, c := range cs {
+			var result mapping.Result
+			if result, err = v.run(c); err != nil {
+				return
+			}
+			results <- result
+		}
+	}()
+	for result := range results {
+		drain(&result, each)
+	}
+	return cmp.Or(v.ctx.Err(), err)
+}
+
+// run leaves a result that is to be drained.
+func (v *scan) run(c *clause) (result mapping.Result, err error) {
 	var stmt mapping.PreparedStatement
 	state := mapping.Prepare(v.conn, c.sql.String(), &stmt)
 	defer mapping.DestroyPrepare(&stmt)
 	if state == mapping.StateError {
-		return errors.New(mapping.PrepareError(stmt))
+		return result, errors.New(mapping.PrepareError(stmt))
 	}
 	for i, arg := range c.args {
 		text, ok := arg.(string)
 		if !ok {
-			return fmt.Errorf("store: an argument of a scan is a text, not %T", arg)
+			return result, fmt.Errorf("store: an argument of a scan is a text, not %T", arg)
 		}
 		mapping.BindVarcharLength(stmt, mapping.IdxT(i+1), text, mapping.IdxT(len(text)))
 	}
-	var result mapping.Result
-	state = mapping.ExecutePrepared(stmt, &result)
-	defer mapping.DestroyResult(&result)
-	if state == mapping.StateError {
-		if err := v.ctx.Err(); err != nil {
-			return err
-		}
-		return errors.New(mapping.ResultError(&result))
+	if mapping.ExecutePrepared(stmt, &result) == mapping.StateError {
+		err = errors.New(mapping.ResultError(&result))
+		mapping.DestroyResult(&result)
 	}
+	return result, err
+}
+
+// drain hands on the chunks of a result and ends it.
+func drain(result *mapping.Result, each func(mapping.DataChunk)) {
+	defer mapping.DestroyResult(result)
 	for each != nil {
-		chunk := mapping.FetchChunk(result)
+		chunk := mapping.FetchChunk(*result)
 		if chunk.Ptr == nil {
-			break
+			return
 		}
 		each(chunk)
 		mapping.DestroyDataChunk(&chunk)
 	}
-	return v.ctx.Err()
 }
 
 // vector is a column of a chunk; T is its type, and it holds no NULL.
@@ -89,17 +119,26 @@ func vector[T any](chunk mapping.DataChunk, column int) []T {
 	return unsafe.Slice((*T)(data), int(mapping.DataChunkGetSize(chunk)))
 }
 
+// scanned are sealed files that are read together.
+type scanned struct {
+	files []string
+	whole bool // all their events lie within the bounds of the box
+	count uint64
+}
+
 // parts are the sealed files that a box touches, about scanRows rows together in each group.
-func (v *scan) parts(b *query.Box) (groups [][]string, all []string, err error) {
-	var rows uint64
-	err = v.query(partsOf(b, "path, count"), func(chunk mapping.DataChunk) {
-		counts := vector[uint64](chunk, 1)
+func (v *scan) parts(b *query.Box) (groups []scanned, all []string, err error) {
+	err = v.query(partsOf(b, "path, count, "+holds(b)), func(chunk mapping.DataChunk) {
+		counts, wholes := vector[uint64](chunk, 1), vector[bool](chunk, 2)
 		for i, name := range vector[mapping.StringT](chunk, 0) {
-			if rows += counts[i]; len(groups) == 0 || rows > scanRows {
-				rows, groups = counts[i], append(groups, nil)
+			n := len(groups) - 1
+			if n < 0 || groups[n].whole != wholes[i] || groups[n].count+counts[i] > scanRows {
+				groups = append(groups, scanned{whole: wholes[i]})
+				n++
 			}
 			path := mapping.StringTData(&name)
-			groups[len(groups)-1] = append(groups[len(groups)-1], path)
+			groups[n].files = append(groups[n].files, path)
+			groups[n].count += counts[i]
 			all = append(all, path)
 		}
 	})
@@ -109,38 +148,62 @@ func (v *scan) parts(b *query.Box) (groups [][]string, all []string, err error) 
 // raster counts in planes of cells, one for each class that occurs.
 type raster struct {
 	query.Grid
+	from   int64           // microseconds since 1970
+	span   uint64          // microseconds
 	rows   [1 << 16]uint32 // of ports
 	planes [query.OtherClass + 1][]uint64
 }
 
-func newRaster(g query.Grid) *raster {
-	r := &raster{Grid: g}
+func newRaster(b *query.Box, g query.Grid) *raster {
+	r := &raster{Grid: g, from: ceilMicros(b.From)}
+	r.span = uint64(max(ceilMicros(b.To)-r.from, 1))
 	for port := range r.rows {
 		r.rows[port] = g.Row(uint16(port))
 	}
 	return r
 }
 
-// Families in the cell keys.
+// Families of addresses.
 const (
-	familyNone = iota
-	family6
+	family6 = iota
 	family4
+	familyNone
 )
 
-// cellKey is x, family, protocol and port of an event in one number.
-func cellKey(b *query.Box, g query.Grid) string {
-	from, to := ceilMicros(b.From), ceilMicros(b.To)
+// cells are the columns that add counts. Little is computed in SQL, which watches every step for overflow.
+var cells = func() string {
 	is4 := func(end string) string {
-		return fmt.Sprintf("(%[1]s_hi = 0 AND %[1]s_lo BETWEEN %d AND %d)", end, uint64(0xffff)<<32, uint64(0xffff)<<32|0xffffffff)
+		return fmt.Sprintf("(%[1]s_hi = 0 AND %[1]s_lo BETWEEN %d AND %d)::UTINYINT", end, uint64(0xffff)<<32, uint64(0xffff)<<32|0xffffffff)
 	}
-	return fmt.Sprintf("(((epoch_us(time) - %d) * %d // %d)::UBIGINT << 32) | (coalesce(%s::UBIGINT + 1, %s::UBIGINT + 1, 0) << 24) | (proto::UBIGINT << 16) | dport",
-		from, g.Width, max(to-from, 1), is4("src"), is4("dst"))
+	return fmt.Sprintf("time, dport, proto, count, coalesce(%s, %s, %d::UTINYINT)", is4("src"), is4("dst"), familyNone)
+}()
+
+// add counts the events of a chunk of cells.
+func (r *raster) add(chunk mapping.DataChunk) {
+	ports, protos, counts, families := vector[uint16](chunk, 1), vector[uint8](chunk, 2), vector[uint32](chunk, 3), vector[uint8](chunk, 4)
+	x, begin, end := 0, uint64(0), uint64(0)
+	for i, micros := range vector[int64](chunk, 0) {
+		at := uint64(micros - r.from)
+		if at >= r.span {
+			continue // a file that holds other times than were noted of it
+		}
+		if at < begin || at >= end { // in another column than the event before, which is rare
+			x = int(scale(at, uint64(r.Width), r.span))
+			begin, end = at, max(scale(uint64(x)+1, r.span, uint64(r.Width)), at+1)
+		}
+		r.count(x, families[i], protos[i], ports[i], max(counts[i], 1))
+	}
 }
 
-// add counts an event n times.
-func (r *raster) add(key uint64, n uint32) {
-	x, family, proto, port := int(key>>32), key>>24&3, uint8(key>>16), uint16(key)
+// scale is a * b / c, whose product may need more than 64 bits.
+func scale(a, b, c uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
+	out, _ := bits.Div64(hi, lo, c)
+	return out
+}
+
+// count counts an event n times.
+func (r *raster) count(x int, family, proto uint8, port uint16, n uint32) {
 	class := classes[proto]
 	switch {
 	case class == query.ICMP4 || class == query.ICMP6 || class == query.OtherClass:
@@ -199,33 +262,26 @@ func (s *Store) Pixels(ctx context.Context, b query.Box, g query.Grid) (out []qu
 	if err := g.Check(b); err != nil {
 		return nil, err
 	}
-	columns := cellKey(&b, g) + " AS cell, greatest(count, 1) AS n"
 	err = s.insist(ctx, func() (files []string, err error) {
-		r := newRaster(g)
-		count := func(chunk mapping.DataChunk) {
-			hits := vector[uint32](chunk, 1)
-			for i, key := range vector[uint64](chunk, 0) {
-				r.add(key, hits[i])
-			}
-		}
+		r := newRaster(&b, g)
 		err = s.scan(ctx, func(v *scan) error {
 			groups, all, err := v.parts(&b)
 			if files = all; err != nil {
 				return err
 			}
-			where := conditions(&b)
-			for _, source := range append([][]string{nil}, groups...) {
-				c := &clause{}
-				table := "hot"
-				if source != nil {
-					table = s.files(source)
-				}
-				c.add("SELECT "+columns+" FROM "+table+" WHERE "+where.sql.String(), where.args...)
-				if err := v.query(c, count); err != nil {
-					return err
+			box, where := within(&b), matching(&b)
+			questions := make([]*clause, 1+len(groups))
+			questions[0] = &clause{}
+			questions[0].rows(cells, "hot", box, where)
+			for i, group := range groups {
+				c, from := &clause{}, s.files(group.files)
+				if questions[i+1] = c; group.whole {
+					c.rows(cells, from, where)
+				} else {
+					c.rows(cells, from, box, where)
 				}
 			}
-			return nil
+			return v.queries(questions, r.add)
 		})
 		out = r.pixels()
 		return files, err

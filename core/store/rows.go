@@ -32,7 +32,7 @@ func (s *Store) Tail(ctx context.Context, b query.Box, n int) (out []event.Event
 			if whole = narrow.From <= b.From || reach > 100*365*24*time.Hour/8; whole {
 				narrow.From = b.From
 			}
-			q.where = conditions(&narrow)
+			q.box = within(&narrow)
 			if err := q.choose(&narrow); err != nil {
 				return err
 			}

@@ -23,8 +23,8 @@ func (c *clause) add(sql string, args ...any) {
 	c.args = append(c.args, args...)
 }
 
-// conditions is what is to hold for the events of a box.
-func conditions(b *query.Box) *clause {
+// within is the time and the kinds of a box. Of a sealed file that it holds whole nothing needs comparing.
+func within(b *query.Box) *clause {
 	c := &clause{}
 	c.add("true")
 	if b.From != 0 {
@@ -43,10 +43,13 @@ func conditions(b *query.Box) *clause {
 		}
 		c.add(")")
 	}
-	if b.Filter != nil {
-		c.add(" AND ")
-		c.expr(b.Filter, false)
-	}
+	return c
+}
+
+// matching is the filter of a box.
+func matching(b *query.Box) *clause {
+	c := &clause{}
+	c.expr(b.Filter, false)
 	return c
 }
 
