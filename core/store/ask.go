@@ -16,11 +16,17 @@ type asking struct {
 	s     *Store
 	ctx   context.Context
 	tx    *sql.Tx
-	box   *clause         // its bounds
-	where *clause         // what is to hold within them
-	parts []string        // the sealed files that the box touches
-	whole map[string]bool // those of them that it holds whole
-	seen  []string        // the index files of their days, where they were asked
+	box   *clause          // its bounds
+	where *clause          // what is to hold within them
+	parts []string         // the sealed files that the box touches
+	about map[string]about // what is known of each
+	seen  []string         // the index files of their days, where they were asked
+}
+
+// about is what files are read by alike.
+type about struct {
+	whole bool // all events lie within the bounds of the box
+	lacks lacking
 }
 
 // ask runs a question.
@@ -96,21 +102,22 @@ func holds(b *query.Box) string {
 
 // choose finds the sealed files that a box touches.
 func (q *asking) choose(b *query.Box) error {
-	c := partsOf(b, "path, "+holds(b))
+	c := partsOf(b, "path, lacks, "+holds(b))
 	rows, err := q.tx.QueryContext(q.ctx, c.sql.String(), c.args...)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	q.parts, q.whole = q.parts[:0], map[string]bool{}
+	q.parts, q.about = q.parts[:0], map[string]about{}
 	for rows.Next() {
-		var path string
-		var whole bool
-		if err := rows.Scan(&path, &whole); err != nil {
+		var path, lacks string
+		var a about
+		if err := rows.Scan(&path, &lacks, &a.whole); err != nil {
 			return err
 		}
+		a.lacks = parseLacking(lacks)
 		q.parts = append(q.parts, path)
-		q.whole[path] = whole
+		q.about[path] = a
 	}
 	return rows.Err()
 }
@@ -123,24 +130,30 @@ func (q *asking) of(columns string, where *clause) *clause {
 	c := &clause{}
 	c.add("(")
 	c.rows(columns, "hot", q.box, where)
-	var inside, across []string
+	var kinds []about // in the order of the parts: the same question is asked in the same words
+	alike := map[about][]string{}
 	for _, path := range q.parts {
-		if q.whole[path] {
-			inside = append(inside, path)
-		} else {
-			across = append(across, path)
+		a := q.about[path]
+		if alike[a] == nil {
+			kinds = append(kinds, a)
 		}
+		alike[a] = append(alike[a], path)
 	}
-	if len(inside) > 0 {
+	for _, a := range kinds {
 		c.add(" UNION ALL ")
-		c.rows(columns, q.s.files(inside), where)
-	}
-	if len(across) > 0 {
-		c.add(" UNION ALL ")
-		c.rows(columns, q.s.files(across), q.box, where)
+		c.sealed(columns, q.s.table(alike[a], a.lacks), a.whole, q.box, where)
 	}
 	c.add(")")
 	return c
+}
+
+// sealed is a SELECT from sealed files.
+func (c *clause) sealed(columns, from string, whole bool, box, where *clause) {
+	if whole {
+		c.rows(columns, from, where)
+	} else {
+		c.rows(columns, from, box, where)
+	}
 }
 
 // rows is a SELECT of what meets all conditions.

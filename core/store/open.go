@@ -26,9 +26,9 @@ const (
 )
 
 // schemaVersion is that of the tables; migrations holds what leads from each version to the next.
-const schemaVersion = 1
+const schemaVersion = 2
 
-var migrations = [schemaVersion]string{0: createState}
+var migrations = [schemaVersion]string{0: createState, 1: addLacks}
 
 // lockedFor is how long a file that another process has is waited for: one that was killed holds it a moment longer.
 const lockedFor = 5 * time.Second

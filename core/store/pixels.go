@@ -121,19 +121,21 @@ func vector[T any](chunk mapping.DataChunk, column int) []T {
 
 // scanned are sealed files that are read together.
 type scanned struct {
+	about
 	files []string
-	whole bool // all their events lie within the bounds of the box
 	count uint64
 }
 
 // parts are the sealed files that a box touches, about scanRows rows together in each group.
 func (v *scan) parts(b *query.Box) (groups []scanned, all []string, err error) {
-	err = v.query(partsOf(b, "path, count, "+holds(b)), func(chunk mapping.DataChunk) {
+	err = v.query(partsOf(b, "path, count, "+holds(b)+", lacks"), func(chunk mapping.DataChunk) {
 		counts, wholes := vector[uint64](chunk, 1), vector[bool](chunk, 2)
+		lacks := vector[mapping.StringT](chunk, 3)
 		for i, name := range vector[mapping.StringT](chunk, 0) {
 			n := len(groups) - 1
-			if n < 0 || groups[n].whole != wholes[i] || groups[n].count+counts[i] > scanRows {
-				groups = append(groups, scanned{whole: wholes[i]})
+			alike := about{whole: wholes[i], lacks: parseLacking(mapping.StringTData(&lacks[i]))}
+			if n < 0 || groups[n].about != alike || groups[n].count+counts[i] > scanRows {
+				groups = append(groups, scanned{about: alike})
 				n++
 			}
 			path := mapping.StringTData(&name)
@@ -274,12 +276,8 @@ func (s *Store) Pixels(ctx context.Context, b query.Box, g query.Grid) (out []qu
 			questions[0] = &clause{}
 			questions[0].rows(cells, "hot", box, where)
 			for i, group := range groups {
-				c, from := &clause{}, s.files(group.files)
-				if questions[i+1] = c; group.whole {
-					c.rows(cells, from, where)
-				} else {
-					c.rows(cells, from, box, where)
-				}
+				questions[i+1] = &clause{}
+				questions[i+1].sealed(cells, s.table(group.files, group.lacks), group.whole, box, where)
 			}
 			return v.queries(questions, r.add)
 		})

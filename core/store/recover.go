@@ -122,7 +122,7 @@ func (s *Store) adopt(ctx context.Context, unknown map[string]int64) error {
 			continue
 		}
 		p.size = uint64(size)
-		if err := s.db.QueryRowContext(ctx, "SELECT count(*)::UBIGINT FROM "+s.files([]string{path})).Scan(&p.count); err != nil {
+		if err := s.describe(ctx, &p); err != nil {
 			if err := s.setAside(ctx, path, err.Error()); err != nil {
 				return err
 			}
@@ -138,6 +138,18 @@ func (s *Store) adopt(ctx context.Context, unknown map[string]int64) error {
 		}
 	}
 	return nil
+}
+
+// describe finds out how many rows a file has, and which columns it lacks.
+func (s *Store) describe(ctx context.Context, p *part) error {
+	from := s.files([]string{p.path})
+	if err := s.db.QueryRowContext(ctx, "SELECT count(*)::UBIGINT FROM "+from).Scan(&p.count); err != nil {
+		return err
+	}
+	var there string
+	err := s.db.QueryRowContext(ctx, "SELECT string_agg(column_name, ' ') FROM (DESCRIBE SELECT * FROM "+from+")").Scan(&there)
+	p.lacks = (1<<len(columns) - 1) &^ parseLacking(there)
+	return err
 }
 
 // takeOver makes a file of the archive ours that the tables lost.

@@ -135,25 +135,84 @@ func createHot() string {
 		table.WriteString(", ")
 	}
 	table.WriteString(numbersList + " UBIGINT[], " + textsList + " VARCHAR[], batch UBIGINT NOT NULL);\n")
-	return table.String() + "CREATE VIEW hot AS SELECT " + unlisted(true) + ", batch FROM hot_rows;\n"
+	return table.String() + "CREATE VIEW hot AS SELECT " + unlisted(true, 0) + ", batch FROM hot_rows;\n"
 }
 
-// unlisted are the columns of the archive out of the hot table; rare ones are NULL where the rows are known to have none.
-func unlisted(rare bool) string {
+// unlisted are the columns of the archive out of the hot table but those that lack; rare ones are NULL where the rows
+// are known to have none.
+func unlisted(rare bool, lacks lacking) string {
 	var all []string
-	for _, c := range columns {
+	for i, c := range columns {
 		switch {
+		case lacks&(1<<i) != 0:
 		case c.rare == 0:
 			all = append(all, c.name)
 		case !rare:
-			all = append(all, "NULL::"+typeNames[c.typ]+" AS "+c.name)
-		case c.typ == typeText:
-			all = append(all, fmt.Sprintf("%s[%d] AS %s", textsList, c.rare, c.name))
+			all = append(all, c.nothing())
 		default:
-			all = append(all, fmt.Sprintf("%s[%d]::%s AS %s", numbersList, c.rare, typeNames[c.typ], c.name))
+			all = append(all, c.listed()+" AS "+c.name)
 		}
 	}
 	return strings.Join(all, ", ")
+}
+
+// listed is a rare column in its list.
+func (c *column) listed() string {
+	if c.typ == typeText {
+		return fmt.Sprintf("%s[%d]", textsList, c.rare)
+	}
+	return fmt.Sprintf("%s[%d]::%s", numbersList, c.rare, typeNames[c.typ])
+}
+
+// nothing is the column where no row has it.
+func (c *column) nothing() string { return "NULL::" + typeNames[c.typ] + " AS " + c.name }
+
+// lacking are columns that a sealed file does not have, a bit each in the order of columns: no row of it has a value
+// there. A column that is empty costs as much to write as a full one, and each makes a file's description longer. A
+// file from before a column was thought of lacks it likewise.
+type lacking uint64
+
+// mayLack are the columns that files are written without where no row has them.
+var mayLack = func() (all lacking) {
+	for i, c := range columns {
+		if c.null && (c.rare > 0 || c.typ == typeText) {
+			all |= 1 << i
+		}
+	}
+	return all
+}()
+
+// anyRare are the columns that stand in lists in the hot table.
+var anyRare = func() (all lacking) {
+	for i, c := range columns {
+		if c.rare > 0 {
+			all |= 1 << i
+		}
+	}
+	return all
+}()
+
+// String names the columns, as the table of the parts has them.
+func (l lacking) String() string {
+	var names []string
+	for i, c := range columns {
+		if l&(1<<i) != 0 {
+			names = append(names, c.name)
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+// parseLacking reads names of columns; one that this program does not know is none that it asks for.
+func parseLacking(names string) (l lacking) {
+	for name := range strings.FieldsSeq(names) {
+		for i, c := range columns {
+			if c.name == name {
+				l |= 1 << i
+			}
+		}
+	}
+	return l
 }
 
 // archived are the columns of the archive: all but the batch.
@@ -164,6 +223,9 @@ func archived() string {
 	}
 	return strings.Join(names, ", ")
 }
+
+// addLacks has the parts tell which columns their files do not have.
+const addLacks = "ALTER TABLE parts ADD COLUMN lacks VARCHAR DEFAULT '';"
 
 // createState is the DDL of everything beside the events. A part is one sealed file; seen files tell which addresses
 // an archive day holds and in which hours; said are warnings, newest state of each incident by its last row.

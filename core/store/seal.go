@@ -28,6 +28,7 @@ type part struct {
 	hour  int64 // begin, microseconds since 1970
 	count uint64
 	size  uint64
+	lacks lacking
 }
 
 // hot tells what the hot table holds of one kind in one hour.
@@ -130,11 +131,17 @@ func (s *Store) sealHour(ctx context.Context, h hotHour, batch uint64) error {
 		return err
 	}
 	where := fmt.Sprintf("kind = %d AND time >= make_timestamp(%d) AND time < make_timestamp(%d) AND batch <= %d", h.kind, h.hour, h.hour+hourMicros, batch)
+	lacks, err := s.lacking(ctx, where)
+	if err != nil {
+		return err
+	}
 	// The lists of rare values are not opened where there are none. Sorting takes nearly half of the time, and has a question
 	// about some moments read a seventh of the hour instead of most of it.
-	none := numbersList + " IS NULL AND " + textsList + " IS NULL"
-	size, err := s.export(ctx, fmt.Sprintf("SELECT * FROM (SELECT %s FROM hot_rows WHERE %[3]s AND %[4]s UNION ALL SELECT %[2]s FROM hot_rows WHERE %[3]s AND NOT (%[4]s)) ORDER BY time",
-		unlisted(false), unlisted(true), where, none), path)
+	rows := "SELECT " + unlisted(false, lacks) + " FROM hot_rows WHERE " + where
+	if anyRare&^lacks != 0 {
+		rows += " AND " + noneRare + " UNION ALL SELECT " + unlisted(true, lacks) + " FROM hot_rows WHERE " + where + " AND NOT " + noneRare
+	}
+	size, err := s.export(ctx, "SELECT * FROM ("+rows+") ORDER BY time", path)
 	if err != nil {
 		return err
 	}
@@ -143,7 +150,7 @@ func (s *Store) sealHour(ctx context.Context, h hotHour, batch uint64) error {
 		return err
 	}
 	err = s.change(ctx, func(tx *sql.Tx) error {
-		p := part{path: path, kind: h.kind, hour: h.hour, count: h.count, size: uint64(size)}
+		p := part{path: path, kind: h.kind, hour: h.hour, count: h.count, size: uint64(size), lacks: lacks}
 		if err := s.note(tx, "hot WHERE "+where, p, seen, seenSize); err != nil {
 			return err
 		}
@@ -156,6 +163,45 @@ func (s *Store) sealHour(ctx context.Context, h hotHour, batch uint64) error {
 		s.sealed.Add(h.count)
 	}
 	return err
+}
+
+// noneRare holds for a row without any rare value.
+const noneRare = "(" + numbersList + " IS NULL AND " + textsList + " IS NULL)"
+
+// lacking finds the columns that no row has, of those that a file may lack.
+func (s *Store) lacking(ctx context.Context, where string) (lacks lacking, err error) {
+	lacks = mayLack
+	find := func(of lacking, where string) error {
+		var counts []string
+		var found []any
+		for i, c := range columns {
+			if of&(1<<i) == 0 {
+				continue
+			}
+			name := c.name
+			if c.rare > 0 {
+				name = c.listed()
+			}
+			counts = append(counts, "count("+name+") > 0")
+			found = append(found, new(bool))
+		}
+		if err := s.db.QueryRowContext(ctx, "SELECT "+strings.Join(counts, ", ")+" FROM hot_rows WHERE "+where).Scan(found...); err != nil {
+			return err
+		}
+		for i := range columns {
+			if of&(1<<i) != 0 {
+				if *found[0].(*bool) {
+					lacks &^= 1 << i
+				}
+				found = found[1:]
+			}
+		}
+		return nil
+	}
+	if err := find(mayLack&^anyRare, where); err != nil {
+		return 0, err
+	}
+	return lacks, find(anyRare, where+" AND NOT "+noneRare)
 }
 
 // hourOfTime is the bit of the hour of a row.
@@ -174,7 +220,7 @@ func (s *Store) exportSeen(ctx context.Context, from, where string, kind event.K
 
 // note enters a part and what was seen in it; rows is where its events stand now.
 func (s *Store) note(tx *sql.Tx, rows string, p part, seen string, seenSize int64) error {
-	_, err := tx.Exec("INSERT INTO parts SELECT ?, ?, ?, min(time), max(time), count(*), ?, now()::TIMESTAMP FROM "+rows, p.path, p.kind, p.hour, p.size)
+	_, err := tx.Exec("INSERT INTO parts SELECT ?, ?, ?, min(time), max(time), count(*), ?, now()::TIMESTAMP, ? FROM "+rows, p.path, p.kind, p.hour, p.size, p.lacks.String())
 	if err == nil {
 		_, err = tx.Exec("INSERT INTO seen VALUES (?, ?, ?, ?, ?, false)", seen, p.kind, p.hour/dayMicros*dayMicros, p.count, seenSize)
 	}
@@ -314,6 +360,21 @@ func (s *Store) files(paths []string) string {
 	}
 	b.WriteString("], hive_partitioning = false)")
 	return b.String()
+}
+
+// table is sealed files that lack the same columns, with all columns.
+func (s *Store) table(paths []string, lacks lacking) string {
+	if lacks == 0 {
+		return s.files(paths)
+	}
+	var b strings.Builder
+	b.WriteString("(SELECT *")
+	for i, c := range columns {
+		if lacks&(1<<i) != 0 {
+			b.WriteString(", " + c.nothing())
+		}
+	}
+	return b.String() + " FROM " + s.files(paths) + ")"
 }
 
 // parsePart reads kind and hour off the path of a part.

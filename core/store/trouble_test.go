@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -12,6 +13,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"varde/event"
 	"varde/event/human"
@@ -137,6 +141,82 @@ func TestSpoiledHotFile(t *testing.T) {
 				t.Error("the file is not set aside")
 			}
 		})
+	}
+}
+
+// TestFilesLackColumns: a file has no column that would be empty, and questions over files that lack different ones are
+// answered as if all had all, also after the tables and the indexes were lost.
+func TestFilesLackColumns(t *testing.T) {
+	dir := t.TempDir()
+	s, stop := openStore(t, DefaultConfig(), dir)
+	odd := []func(*event.Event){ // in the hours 6, 7 and 8
+		func(*event.Event) {},
+		func(e *event.Event) { e.Proto, e.HasICMP, e.ICMPType, e.ICMPCode = event.ICMP, true, 3, 1 },
+		func(e *event.Event) { e.HasReverse, e.RevBytes, e.Country, e.InIf = true, 5000, "NO", "wan0" },
+	}
+	for i, mark := range odd {
+		n := 0
+		flows(500, noon.Add(time.Duration(i-6)*time.Hour), time.Hour, uint64(i), func(e *event.Event) {
+			if n++; n%50 == 0 {
+				mark(e)
+			}
+			s.Put(e)
+		})
+	}
+	if err := s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	box := query.Box{From: noon.Add(-6*time.Hour + 10*time.Minute).UnixNano()}
+	type answers struct {
+		Tail []event.Event
+		Top  query.Groups
+		Hunt []query.Contact
+	}
+	ask := func(s *Store) (a answers) {
+		t.Helper()
+		var errs [3]error
+		a.Tail, errs[0] = s.Tail(t.Context(), box, 2000)
+		a.Top, errs[1] = s.Top(t.Context(), box, query.TopBy{Fields: []query.Field{query.FieldCountry}, N: 9})
+		a.Hunt, errs[2] = s.Hunt(t.Context(), box, []netip.Prefix{netip.MustParsePrefix("10.0.3.0/24")})
+		if err := errors.Join(errs[:]...); err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	want := ask(s)
+	if err := s.Seal(t.Context(), noon); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, ask(s), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
+		t.Errorf("after sealing:\n%s", diff)
+	}
+	rare := "rev_packets rev_bytes rev_tcp_flags nat_src_hi nat_src_lo nat_dst_hi nat_dst_lo nat_sport nat_dport nat_event"
+	plain := "icmp " + rare + " in_if out_if country rule session lists detail"
+	for i, lacks := range []string{
+		plain, strings.Replace(plain, "icmp ", "", 1),
+		strings.NewReplacer("rev_packets rev_bytes rev_tcp_flags ", "", "in_if ", "", "country ", "").Replace(plain),
+	} {
+		var got string
+		if err := s.db.QueryRow("SELECT lacks FROM parts ORDER BY hour LIMIT 1 OFFSET ?", i).Scan(&got); err != nil || got != lacks {
+			t.Errorf("file %d lacks %q, %v; want %q", i, got, err, lacks)
+		}
+	}
+	stop()
+	spoil(t, filepath.Join(dir, hotFile))
+	if err := os.RemoveAll(filepath.Join(dir, seenDir)); err != nil {
+		t.Fatal(err)
+	}
+	s, stop = openStore(t, DefaultConfig(), dir)
+	if diff := cmp.Diff(want, ask(s), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
+		t.Errorf("after the tables were lost:\n%s", diff)
+	}
+	stop()
+	if err := os.RemoveAll(filepath.Join(dir, seenDir)); err != nil {
+		t.Fatal(err)
+	}
+	s, _ = openStore(t, DefaultConfig(), dir)
+	if diff := cmp.Diff(want, ask(s), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
+		t.Errorf("after the index was lost:\n%s", diff)
 	}
 }
 
