@@ -95,6 +95,16 @@ func (d *daemon) newPage() (err error) {
 		Parts: d.parts(), Lists: d.listStatus, Evidence: d.evidence, Prefixes: d.lists.Prefixes, Version: version(), Log: d.log,
 		HostName: func(a netip.Addr) string { return "" },
 	}
+	if agent := d.mail.agent; agent != nil {
+		deps.SNMP = func(ctx context.Context) ([]web.Variable, error) {
+			values, err := agent.Values(ctx)
+			out := make([]web.Variable, len(values))
+			for i, v := range values {
+				out[i] = web.Variable(v)
+			}
+			return out, err
+		}
+	}
 	if d.memory != nil {
 		deps.Store = d.memory
 		deps.HostName = func(a netip.Addr) string { return d.memory.names[a] }

@@ -36,7 +36,7 @@ type collector struct {
 	names   []amavisObject
 	started time.Time
 
-	// Pictures are made one after the other.
+	making     sync.Mutex // pictures are made one after the other
 	serial     uint32
 	values     AmavisValues
 	read       time.Time       // when values were true
@@ -67,6 +67,8 @@ func newCollector(root oid, d Deps) (*collector, error) {
 
 // picture asks all parts at once and makes a picture of what they say.
 func (c *collector) picture(ctx context.Context) *picture {
+	c.making.Lock()
+	defer c.making.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, partTimeout)
 	defer cancel()
 	now := time.Now()

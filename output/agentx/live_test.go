@@ -26,7 +26,8 @@ const (
 func TestRecordedWalk(t *testing.T) {
 	m := snmpdtest.Start(t, false)
 	amavis, queues := fromWalk(t)
-	runAgent(t, m.Socket, Deps{Amavis: amavis, Sources: []Source{queues}}).serving(t)
+	agent := runAgent(t, m.Socket, Deps{Amavis: amavis, Sources: []Source{queues}})
+	agent.serving(t)
 	want := recorded(t)
 	for _, c := range []struct {
 		tool string
@@ -40,6 +41,28 @@ func TestRecordedWalk(t *testing.T) {
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("%s %q differs (-recorded +ours):\n%s", c.tool, c.args, d)
 		}
+	}
+	// What people are shown of it is the same.
+	shown, err := agent.Values(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var numbers, shownNumbers []string
+	for _, l := range want {
+		if strings.Contains(l, ": ") && !strings.Contains(l, "STRING") && !strings.Contains(l, "Timeticks") {
+			numbers = append(numbers, l)
+		}
+	}
+	for _, v := range shown {
+		if strings.HasPrefix(v.OID, amavisOID) && v.Type != "STRING" && v.Type != "TimeTicks" {
+			shownNumbers = append(shownNumbers, "."+v.OID+" = "+v.Type+": "+v.Value)
+		}
+		if !strings.HasSuffix(v.OID, "."+v.Name[strings.IndexByte(v.Name, '.')+1:]) {
+			t.Errorf("%s is called %q", v.OID, v.Name)
+		}
+	}
+	if d := cmp.Diff(numbers, shownNumbers); d != "" || len(numbers) < 100 {
+		t.Errorf("%d numbers are shown otherwise (-walk +shown):\n%s", len(numbers), d)
 	}
 	// SNMPv1 has no Counter64: snmpd steps over them.
 	v1, err := m.RunWith("snmpwalk", []string{"-v1", "-c", "public", "-m", "", "-On", "-r0"}, amavisOID)
@@ -243,7 +266,8 @@ func TestOneMoment(t *testing.T) {
 func TestParallelWalks(t *testing.T) {
 	m := snmpdtest.Start(t, false)
 	amavis, queues := fromWalk(t)
-	runAgent(t, m.Socket, Deps{Amavis: amavis, Sources: []Source{queues}}).serving(t)
+	agent := runAgent(t, m.Socket, Deps{Amavis: amavis, Sources: []Source{queues}})
+	agent.serving(t)
 	want := recorded(t)
 	var walks sync.WaitGroup
 	for i := range 8 {

@@ -127,6 +127,7 @@ var questions = map[string][]string{
 	"/api/v1/figures":             {""},
 	"/api/v1/mail":                {"", "from=-7d", "from=-1h"},
 	"/api/v1/mail/messages":       {"", "filter=country+NO&verdict=spam&n=3&from=-7d", "sender=info@pills.example"},
+	"/api/v1/mail/objects":        {"", "match=spam"},
 	"/fireplot.png":               {"width=200&height=200", "width=300&height=200&of=all&from=-30m&filter=tcp&palette=safe&tz=Europe/Oslo&outlines=1"},
 }
 

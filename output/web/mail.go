@@ -86,6 +86,7 @@ type mailState struct {
 var mailRoutes = []route{
 	{"GET", "/api/v1/mail", []string{"from", "to"}, false, true, (*Server).getMail},
 	{"GET", "/api/v1/mail/messages", append([]string{"n", "verdict", "sender", "format"}, spanParams...), false, true, (*Server).getMessages},
+	{"GET", "/api/v1/mail/objects", []string{"match", "format"}, false, true, (*Server).getObjects},
 }
 
 // getMail tells the state of the mail gateway, now and over a span of time. It needs no store.

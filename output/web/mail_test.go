@@ -231,6 +231,17 @@ func TestMessages(t *testing.T) {
 	if w := ask(mailOnly(t, func() []event.Figure { return nil }), "GET", "/api/v1/mail/messages", ""); w.Code != http.StatusServiceUnavailable {
 		t.Errorf("without a store it answers %d", w.Code)
 	}
+	for query, want := range map[string]int{"": 7, "match=SPAM": 1, "match=.1.3.6.1.4.1.15312.2.1.1.1": 1, "match=no+such": 0} {
+		if got := getJSON[objectsAnswer](t, s, "/api/v1/mail/objects?"+query); !got.On || got.Total != 7 || len(got.Rows) != want {
+			t.Errorf("objects?%s: %+v, want %d", query, got, want)
+		}
+	}
+	if w := ask(s, "GET", "/api/v1/mail/objects?match="+strings.Repeat("x", maxName+1), ""); w.Code != http.StatusBadRequest {
+		t.Errorf("objects with a long match answer %d", w.Code)
+	}
+	if got := getJSON[objectsAnswer](t, mailOnly(t, func() []event.Figure { return nil }), "/api/v1/mail/objects"); got.On || len(got.Rows) != 0 {
+		t.Errorf("without an SNMP agent the objects are %+v", got)
+	}
 	guarded, _ := newTestServer(t, Config{Listen: "127.0.0.1:0", Users: []User{anna}})
 	for _, r := range mailRoutes {
 		if w := ask(guarded, r.method, r.path, ""); w.Code != http.StatusUnauthorized {

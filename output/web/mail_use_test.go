@@ -40,6 +40,11 @@ func TestUseMail(t *testing.T) {
 	click(`[...document.querySelectorAll('.seg a')].find((e) => e.innerText === 'log')`)
 	b.until(`location.search.includes('by=log') && document.querySelector('.hint').innerText.includes('counted in the log')`)
 	b.accessible()
+	click(`[...document.querySelectorAll('a')].find((e) => e.innerText === 'What SNMP shows')`)
+	b.until(`location.search.includes('snmp=all') && document.querySelectorAll('#objects tbody tr').length === 7`)
+	b.do(chromedp.Evaluate[chromedp.Void](`(() => { const e = document.querySelector('#objects input'); e.value = 'spam'; e.dispatchEvent(new Event('change', {bubbles: true})) })()`))
+	b.until(`location.search.includes('snmp=spam') && document.querySelectorAll('#objects tbody tr').length === 1 && document.querySelector('#objects tbody').innerText.includes('amContentSpamMsgs.0')`)
+	b.accessible()
 	click(`[...document.querySelectorAll('section')].find((e) => e.ariaLabel === 'Clients refused most').querySelector('tbody td.num a')`)
 	b.until(`location.pathname === '/flows' && location.search.includes('kind+mail+and+action+deny') && document.body.innerText.includes('verdict rejected')`)
 

@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -116,6 +117,15 @@ func sceneSignatures() []event.Figure {
 		out[i].Age = 2 * time.Minute
 	}
 	return out
+}
+
+// sceneSNMP is what the SNMP agent of the scene shows of amavis, and one name that a stranger chose.
+func sceneSNMP(context.Context) ([]Variable, error) {
+	out := []Variable{{"1.3.6.1.4.1.15312.2.1.1.1.2.0", "amSysDescr.0", "STRING", hostile}}
+	for i, name := range []string{"InMsgs", "InMsgsInbound", "ContentCleanMsgs", "ContentSpamMsgs", "ContentVirusMsgs", "OutMsgs"} {
+		out = append(out, Variable{fmt.Sprintf("1.3.6.1.4.1.15312.2.1.1.%d.0", i+2), "am" + name + ".0", "Counter64", fmt.Sprint(1000 * (i + 1) * (i + 7))})
+	}
+	return out, nil
 }
 
 // followMail lets a server look at the mail gateway for a day and a half, of which three hours are missing.

@@ -308,7 +308,7 @@ func newTestServer(t testing.TB, cfg Config) (*Server, *memStore) {
 			}
 			return ""
 		},
-		Now: func() time.Time { return moment }, Log: slog.New(slog.DiscardHandler),
+		SNMP: sceneSNMP, Now: func() time.Time { return moment }, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -136,6 +136,7 @@ type Deps struct {
 	Evidence func(netip.Addr) []event.Evidence                   // what the lists say of an address now
 	Prefixes func(list string) ([]netip.Prefix, bool)            // entries of a list, for filters
 	HostName func(netip.Addr) string                             // what the operator calls an address
+	SNMP     func(context.Context) ([]Variable, error)           // what a walk through the SNMP agent shows; nil where there is none
 	Version  string                                              // of varde
 	Log      *slog.Logger                                        // where requests that go wrong are noted
 	Now      func() time.Time                                    // time.Now where it is left out

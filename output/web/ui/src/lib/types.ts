@@ -361,6 +361,20 @@ export interface Letters extends Span {
   rows: Event[]
 }
 
+// A value as a walk through the SNMP agent shows it.
+export interface Variable {
+  oid: string
+  name: string
+  type: string
+  value: string
+}
+
+export interface SNMP {
+  on: boolean
+  total: number
+  rows: Variable[]
+}
+
 export interface Session {
   login: boolean
   user?: string
