@@ -287,8 +287,8 @@ func (f *fireplot) draw(ctx context.Context, cfg *config.Config, paths []string,
 			failed = err
 		}
 		if f.outlines {
-			if w, ok := who.scans.Judge(e); ok {
-				f.outline(&w)
+			if w := who.scans.Judge(e); w != nil {
+				f.outline(w)
 			}
 		}
 	}

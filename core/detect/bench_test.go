@@ -126,7 +126,7 @@ func TestFloodOfSources(t *testing.T) {
 			e.ASN = rng.Uint32N(60_000)
 		}
 		ground.Judge(e)
-		if w, ok := scans.Judge(e); ok && w.Scan.Pattern != "horizontal" {
+		if w := scans.Judge(e); w != nil && w.Scan.Pattern != "horizontal" {
 			found = found || w.Foreign.Addr.String() == "198.51.100.9"
 		}
 		surges.Judge(e)

@@ -93,9 +93,9 @@ func NewContacts(cfg Config, names map[netip.Addr]string, clock func() int64) *C
 }
 
 // Judge takes an event with evidence into its incident and says what is news.
-func (c *Contacts) Judge(e *event.Event) (event.Warning, bool) {
+func (c *Contacts) Judge(e *event.Event) *event.Warning {
 	if len(e.Evidence) == 0 {
-		return event.Warning{}, false
+		return nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -104,7 +104,7 @@ func (c *Contacts) Judge(e *event.Event) (event.Warning, bool) {
 	c.in(i).MoveToBack(i.place)
 	w, why := c.assess(i, e, fresh)
 	if why == "" {
-		return event.Warning{}, false
+		return nil
 	}
 	i.said = said{w.Time, w.Verdict, w.Severity, i.bytes[out] + i.bytes[in], i.listed(), w.Event}
 	if fresh {
@@ -112,7 +112,8 @@ func (c *Contacts) Judge(e *event.Event) (event.Warning, bool) {
 	} else {
 		c.escalated++
 	}
-	return w, true
+	news := w // is kept; what is no news costs no memory
+	return &news
 }
 
 // find gives the incident of an event: by the direction that the event itself shows, else by one that is open for

@@ -98,8 +98,8 @@ func TestOneIncident(t *testing.T) {
 	c := NewContacts(cfg, map[netip.Addr]string{own: "pc"}, nil)
 	var said []event.Warning
 	judge := func(h half, at time.Duration) {
-		if w, ok := c.Judge(h.event(t0 + int64(at))); ok {
-			said = append(said, w)
+		if w := c.Judge(h.event(t0 + int64(at))); w != nil {
+			said = append(said, *w)
 		}
 	}
 	out, in := half{true, event.TCP, 50000, 4444, whole, 10, 4000}, half{false, event.TCP, 4444, 50000, whole, 10, 9000}
@@ -137,13 +137,13 @@ func TestBiflowAndICMP(t *testing.T) {
 	c := NewContacts(DefaultConfig(), nil, nil)
 	e := half{true, event.TCP, 50000, 50001, whole, 10, 4000}.event(t0)
 	e.HasReverse, e.RevPackets, e.RevBytes, e.RevTCPFlags = true, 10, 5000, whole
-	if w, ok := c.Judge(e); !ok || w.Verdict != event.AnsweredOut || w.BytesIn != 5000 || w.Foreign.Port != 50001 {
-		t.Errorf("biflow: %v %+v", ok, w)
+	if w := c.Judge(e); w == nil || w.Verdict != event.AnsweredOut || w.BytesIn != 5000 || w.Foreign.Port != 50001 {
+		t.Errorf("biflow: %+v", w)
 	}
 	e = half{true, event.ICMP, 0, 0, 0, 1, 56}.event(t0)
 	e.HasICMP, e.ICMPType, e.ICMPCode = true, 3, 3
-	if w, ok := c.Judge(e); !ok || w.Verdict != event.RefusedIn || w.Severity != event.Info {
-		t.Errorf("port unreachable of ours: %v %v %v", ok, w.Verdict, w.Severity)
+	if w := c.Judge(e); w == nil || w.Verdict != event.RefusedIn || w.Severity != event.Info {
+		t.Errorf("port unreachable of ours: %+v", w)
 	}
 }
 
@@ -151,9 +151,8 @@ func TestSampledProvesNothing(t *testing.T) {
 	c := NewContacts(DefaultConfig(), nil, nil)
 	e := half{true, event.TCP, 50000, 443, event.ACK, 512, 400_000}.event(t0)
 	e.Sampling = 512
-	w, ok := c.Judge(e)
-	if !ok || w.Sampling != 512 || w.Why != "first traffic with this address; the traffic is sampled, so that no answer was seen proves nothing" {
-		t.Errorf("%v %q", ok, w.Why)
+	if w := c.Judge(e); w == nil || w.Sampling != 512 || w.Why != "first traffic with this address; the traffic is sampled, so that no answer was seen proves nothing" {
+		t.Errorf("%+v", w)
 	}
 }
 
@@ -212,7 +211,7 @@ func TestRefusedAreOneIncident(t *testing.T) {
 	c := NewContacts(DefaultConfig(), nil, nil)
 	var got []string
 	take := func(e *event.Event) {
-		if w, ok := c.Judge(e); ok {
+		if w := c.Judge(e); w != nil {
 			got = append(got, fmt.Sprintf("%v %v %v %v %d: %s", w.State, w.Severity, w.Verdict, w.Own.Addr, w.Own.Port, w.Why))
 		}
 	}
@@ -267,11 +266,11 @@ func TestIncidentsSurviveRestart(t *testing.T) {
 		if rng.IntN(5) == 0 {
 			e.Evidence = append(e.Evidence, event.Evidence{List: "second", Text: "x.example", Name: "a name", URL: "https://x.example/", Confidence: 90})
 		}
-		if w, ok := live.Judge(e); ok {
-			a = append(a, w)
+		if w := live.Judge(e); w != nil {
+			a = append(a, *w)
 		}
-		if w, ok := replay.Judge(e); ok {
-			b = append(b, w)
+		if w := replay.Judge(e); w != nil {
+			b = append(b, *w)
 		}
 		live.Sweep(e.Time, func(w event.Warning) { a = append(a, w) })
 		replay.Sweep(e.Time, func(w event.Warning) { b = append(b, w) })

@@ -52,11 +52,11 @@ func simulate(s site, seed uint64, train, test int) *outcome {
 		m.step(func(e *event.Event) {
 			o.events++
 			ground.Judge(e)
-			if w, ok := scans.Judge(e); ok {
-				hear(w)
+			if w := scans.Judge(e); w != nil {
+				hear(*w)
 			}
-			if w, ok := surges.Judge(e); ok {
-				hear(w)
+			if w := surges.Judge(e); w != nil {
+				hear(*w)
 			}
 		})
 		scans.Sweep(m.now, hear)

@@ -138,7 +138,7 @@ func size(own []netip.Prefix) int {
 }
 
 // Judge learns from an event and never warns; Ground stands before Scans and Surges in the order of detectors.
-func (g *Ground) Judge(e *event.Event) (event.Warning, bool) {
+func (g *Ground) Judge(e *event.Event) *event.Warning {
 	switch {
 	case e.Kind != event.Flow || e.Proto != event.TCP && e.Proto != event.UDP:
 	case e.Own&event.SideSrc == 0:
@@ -158,7 +158,7 @@ func (g *Ground) Judge(e *event.Event) (event.Warning, bool) {
 			g.serve(serviceHash(e.Src, e.Proto, e.SrcPort), e.Time)
 		}
 	}
-	return event.Warning{}, false
+	return nil
 }
 
 func (g *Ground) serve(hash uint64, at int64) {

@@ -36,8 +36,8 @@ func judge(s *Scans, events []*event.Event) []event.Warning {
 	var said []event.Warning
 	for _, e := range events {
 		s.ground.Judge(e)
-		if w, ok := s.Judge(e); ok {
-			said = append(said, w)
+		if w := s.Judge(e); w != nil {
+			said = append(said, *w)
 		}
 	}
 	return said

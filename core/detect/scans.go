@@ -103,13 +103,13 @@ type scan struct {
 }
 
 // Judge takes a probe to its source and says what is news.
-func (s *Scans) Judge(e *event.Event) (event.Warning, bool) {
+func (s *Scans) Judge(e *event.Event) *event.Warning {
 	how := s.ground.look(e)
 	if how == notProbe {
-		return event.Warning{}, false
+		return nil
 	}
 	if how == letIn && s.active.Load() == 0 {
-		return event.Warning{}, false // ordinary traffic waits for nobody
+		return nil // ordinary traffic waits for nobody
 	}
 	at := moment(e)
 	s.mu.Lock()
@@ -137,12 +137,12 @@ func (s *Scans) Judge(e *event.Event) (event.Warning, bool) {
 		shape = s.shape(n.pairs, p)
 	}
 	if shape <= horizontal && !how.odd() && (shape != noPattern || s.open.n > 0) {
-		if w, ok := s.sweep(key, e, n, p, at, shape); ok || shape == horizontal {
-			return w, ok
+		if w := s.sweep(key, e, n, p, at, shape); w != nil || shape == horizontal {
+			return w
 		}
 	}
 	if !n.fresh {
-		return event.Warning{}, false
+		return nil
 	}
 	if shape != noPattern {
 		i := s.begin(key, e, shape)
@@ -153,7 +153,7 @@ func (s *Scans) Judge(e *event.Event) (event.Warning, bool) {
 	if i := s.spread(key, near, e, n, p); i != 0 {
 		return s.say(i, e, "")
 	}
-	return event.Warning{}, false
+	return nil
 }
 
 // begin opens a scan under a key.
@@ -239,7 +239,7 @@ func (c *scan) walk(st step) {
 }
 
 // goOn counts a probe of a scan that is open.
-func (s *Scans) goOn(i int32, e *event.Event, p pair, at int64) (event.Warning, bool) {
+func (s *Scans) goOn(i int32, e *event.Event, p pair, at int64) *event.Warning {
 	c := s.open.at(i)
 	s.open.touch(i)
 	c.count += e.Hits()
@@ -262,7 +262,7 @@ func (s *Scans) goOn(i int32, e *event.Event, p pair, at int64) (event.Warning, 
 	case at-c.said >= int64(s.cfg.Again):
 		why = "it goes on"
 	default:
-		return event.Warning{}, false
+		return nil
 	}
 	return s.say(i, e, why)
 }
@@ -282,31 +282,31 @@ func (s *Scans) reshape(c *scan) {
 }
 
 // visit notes that an open scan was let in at a port that we serve, which is what matters most about it.
-func (s *Scans) visit(e *event.Event) (event.Warning, bool) {
+func (s *Scans) visit(e *event.Event) *event.Warning {
 	if e.Proto != event.TCP && e.Proto != event.UDP {
-		return event.Warning{}, false
+		return nil
 	}
 	i := s.open.find(sourceKey(e.Src))
 	if i == 0 {
 		i = s.swept(e)
 	}
 	if i == 0 {
-		return event.Warning{}, false
+		return nil
 	}
 	c := s.open.at(i)
 	if slices.Contains(c.reached[:c.nReached], e.DstPort) || c.nReached == maxReached {
-		return event.Warning{}, false
+		return nil
 	}
 	c.reached[c.nReached] = e.DstPort
 	c.nReached++
 	if c.nReached > 1 {
-		return event.Warning{}, false
+		return nil
 	}
 	return s.say(i, e, "it was let in")
 }
 
 // say gives the warning of a scan that opens, or of what is news of it.
-func (s *Scans) say(i int32, e *event.Event, why string) (event.Warning, bool) {
+func (s *Scans) say(i int32, e *event.Event, why string) *event.Warning {
 	c := s.open.at(i)
 	c.raised = e.Clone()
 	if c.said == 0 {
@@ -321,7 +321,7 @@ func (s *Scans) say(i int32, e *event.Event, why string) (event.Warning, bool) {
 	}
 	c.said, c.saidPorts, c.saidTargets, c.saidSources = moment(e), c.ports, c.targets.count(), c.sources.count()
 	c.saidShape, c.saidSeverity = c.shape, w.Severity
-	return w, true
+	return &w
 }
 
 // scanID is the same for every warning of a scan, and in every replay.

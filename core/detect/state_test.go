@@ -27,11 +27,11 @@ func newDetectors() *detectors {
 
 func (d *detectors) judge(e *event.Event, say func(event.Warning)) {
 	d.ground.Judge(e)
-	if w, ok := d.scans.Judge(e); ok {
-		say(w)
+	if w := d.scans.Judge(e); w != nil {
+		say(*w)
 	}
-	if w, ok := d.surges.Judge(e); ok {
-		say(w)
+	if w := d.surges.Judge(e); w != nil {
+		say(*w)
 	}
 }
 

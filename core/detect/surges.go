@@ -51,10 +51,10 @@ func portKey(proto uint8, number uint16) uint32 {
 }
 
 // Judge counts a source that is new to a port, and says when there are too many.
-func (s *Surges) Judge(e *event.Event) (event.Warning, bool) {
+func (s *Surges) Judge(e *event.Event) *event.Warning {
 	how := s.ground.look(e)
 	if how != bySYN && how != byUDP && how != byConnect || e.Proto != event.TCP && e.Proto != event.UDP {
-		return event.Warning{}, false
+		return nil
 	}
 	at := moment(e)
 	key := portKey(e.Proto, e.DstPort)
@@ -64,11 +64,11 @@ func (s *Surges) Judge(e *event.Event) (event.Warning, bool) {
 	bin := binOf(at)
 	if !s.base.advance(bin) {
 		s.strays++
-		return event.Warning{}, false
+		return nil
 	}
 	age, known := s.seen.mark(hash, minute(at))
 	if known && age < dayMinutes {
-		return event.Warning{}, false
+		return nil
 	}
 	s.fresh++
 	v := visitorOf(e, at)
@@ -208,10 +208,10 @@ func (s *Surges) wide(p *port, all []visitor, from int64, n int, expected float6
 }
 
 // judgeFew judges a port without a curve by the sources that it remembers.
-func (s *Surges) judgeFew(p *port, key uint32, e *event.Event, at int64) (event.Warning, bool) {
+func (s *Surges) judgeFew(p *port, key uint32, e *event.Event, at int64) *event.Warning {
 	least := s.least()
 	if int(p.n) < least || s.silent() {
-		return event.Warning{}, false
+		return nil
 	}
 	for window, bins := range windows {
 		n, from := 0, s.from(bins)
@@ -229,7 +229,7 @@ func (s *Surges) judgeFew(p *port, key uint32, e *event.Event, at int64) (event.
 			return s.begin(p, s.heat(p, key), key, e, at, surge{window: window, sources: uint64(n), expected: expected, networks: uint32(networks)})
 		}
 	}
-	return event.Warning{}, false
+	return nil
 }
 
 // from is where a window that ends now begins, in seconds since 1970.
@@ -238,9 +238,9 @@ func (s *Surges) from(bins int64) int64 {
 }
 
 // judgeMany judges a port by its curve.
-func (s *Surges) judgeMany(p *port, h *hot, key uint32, e *event.Event, at int64) (event.Warning, bool) {
+func (s *Surges) judgeMany(p *port, h *hot, key uint32, e *event.Event, at int64) *event.Warning {
 	if s.silent() {
-		return event.Warning{}, false
+		return nil
 	}
 	least := s.least()
 	for window, bins := range windows {
@@ -258,7 +258,7 @@ func (s *Surges) judgeMany(p *port, h *hot, key uint32, e *event.Event, at int64
 			return s.begin(p, h, key, e, at, surge{window: window, sources: uint64(n), expected: expected, networks: uint32(networks), busy: busy})
 		}
 	}
-	return event.Warning{}, false
+	return nil
 }
 
 // busyRise is the rise of a busy port that the cumulative sum looks for: between once and twice as many.
@@ -284,7 +284,7 @@ func (s *Surges) hourEnds(hour int64) {
 }
 
 // begin opens a surge.
-func (s *Surges) begin(p *port, h *hot, key uint32, e *event.Event, at int64, first surge) (event.Warning, bool) {
+func (s *Surges) begin(p *port, h *hot, key uint32, e *event.Event, at int64, first surge) *event.Warning {
 	h.surge = &first
 	h.surge.high, h.surge.touched = at, max(e.Received, e.Last())
 	onset := s.onset(h, first.window, first.expected)
@@ -309,7 +309,7 @@ func (s *Surges) onset(h *hot, window int, expected float64) int64 {
 }
 
 // goOn counts a new source of a surge that is open.
-func (s *Surges) goOn(p *port, h *hot, key uint32, e *event.Event, at int64) (event.Warning, bool) {
+func (s *Surges) goOn(p *port, h *hot, key uint32, e *event.Event, at int64) *event.Warning {
 	g := h.surge
 	g.total++
 	longest := len(windows) - 1
@@ -328,7 +328,7 @@ func (s *Surges) goOn(p *port, h *hot, key uint32, e *event.Event, at int64) (ev
 	case at-g.said >= int64(s.cfg.Again) && at-g.high < int64(time.Hour):
 		why = "it goes on"
 	default:
-		return event.Warning{}, false
+		return nil
 	}
 	s.escalated++
 	return s.say(p, h, key, e, at, why)

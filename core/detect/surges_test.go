@@ -32,8 +32,8 @@ func noise(s *Surges, from, to time.Duration, say func(event.Warning)) {
 	for at := from; at < to; at += time.Minute {
 		e := denied(at, "203.0.113.7", "192.0.2.7", 1+rng.IntN(7000))
 		e.Src, e.ASN = addr4(0xf0000000|rng.Uint32N(1<<28)), 64512+rng.Uint32N(300)
-		if w, ok := s.Judge(e); ok {
-			say(w)
+		if w := s.Judge(e); w != nil {
+			say(*w)
 		}
 	}
 }
@@ -54,8 +54,8 @@ func TestTheWeblogsSurge(t *testing.T) {
 	noise(s, 0, 5*day, never)
 	var said []event.Warning
 	for _, e := range weblog(rand.New(rand.NewPCG(1, 1)), 5*day, 12*time.Hour) {
-		if w, ok := s.Judge(e); ok {
-			said = append(said, w)
+		if w := s.Judge(e); w != nil {
+			said = append(said, *w)
 		}
 	}
 	noise(s, 5*day+12*time.Hour, 7*day, never)
@@ -135,8 +135,8 @@ func TestSurgeGates(t *testing.T) {
 			for i := range 1000 {
 				e := denied(5*day+time.Duration(i)*time.Second, fmt.Sprintf("203.0.113.%d", i%4), "192.0.2.7", 443)
 				e.ASN = uint32(64512 + i%4)
-				if w, ok := s.Judge(e); ok {
-					say(w)
+				if w := s.Judge(e); w != nil {
+					say(*w)
 				}
 			}
 		}},
@@ -156,8 +156,8 @@ func burst(s *Surges, at time.Duration, asn uint32, port int, say func(event.War
 	for i := range 40 {
 		e := denied(at+time.Duration(i)*45*time.Second, "203.0.113.7", "192.0.2.7", port)
 		e.Src, e.ASN = netip.AddrFrom4([4]byte{241, byte(i), 0, 1}), asn
-		if w, ok := s.Judge(e); ok {
-			say(w)
+		if w := s.Judge(e); w != nil {
+			say(*w)
 		}
 	}
 }

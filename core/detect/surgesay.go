@@ -13,7 +13,7 @@ import (
 const curveStep = 3
 
 // say gives the warning of a surge that begins, or of what is news of it.
-func (s *Surges) say(p *port, h *hot, key uint32, e *event.Event, at int64, why string) (event.Warning, bool) {
+func (s *Surges) say(p *port, h *hot, key uint32, e *event.Event, at int64, why string) *event.Warning {
 	g := h.surge
 	g.raised = e.Clone()
 	g.said, g.saidTotal = at, g.total
@@ -23,7 +23,7 @@ func (s *Surges) say(p *port, h *hot, key uint32, e *event.Event, at int64, why 
 		w.State = event.Escalated
 		w.Why += "; again: " + why
 	}
-	return w, true
+	return &w
 }
 
 // warning is a surge as it stands.

@@ -20,17 +20,17 @@ func sweepKey(proto uint8, p pair) uint64 {
 }
 
 // sweep counts a probe into the sweep of its port, where its source is a part of that or has just become one.
-func (s *Scans) sweep(key uint64, e *event.Event, n noted, p pair, at int64, shape pattern) (event.Warning, bool) {
+func (s *Scans) sweep(key uint64, e *event.Event, n noted, p pair, at int64, shape pattern) *event.Warning {
 	k := sweepKey(e.Proto, p)
 	i := s.open.find(k)
 	if i == 0 && shape != horizontal {
-		return event.Warning{}, false
+		return nil
 	}
 	hash, now := mix(mix(key)+k), minute(at)
 	age, member := s.sweepers.age(hash, now)
 	member = member && i != 0 && age <= uint32(time.Duration(s.cfg.HostWindow)/time.Minute)
 	if !member && shape != horizontal {
-		return event.Warning{}, false
+		return nil
 	}
 	s.sweepers.mark(hash, now)
 	if member {

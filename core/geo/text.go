@@ -40,6 +40,7 @@ type narrow struct {
 type text struct {
 	file  File
 	v4    []narrow
+	at    [1<<16 + 1]uint32 // where in v4 the entries begin whose first address has these upper 16 bits, or higher ones
 	v6    []wide
 	names map[uint16]string // countries as the only copies of their text
 }
@@ -81,6 +82,13 @@ func openText(path string) (*text, error) {
 		return cmp.Or(cmp.Compare(a.firstHi, b.firstHi), cmp.Compare(a.firstLo, b.firstLo))
 	})
 	t.v4, t.v6 = slices.Clip(slices.Clone(t.v4)), slices.Clip(slices.Clone(t.v6)) // without the room for growing
+	i := 0
+	for upper := range t.at {
+		for i < len(t.v4) && int(t.v4[i].first>>16) < upper {
+			i++
+		}
+		t.at[upper] = uint32(i)
+	}
 	t.file.Entries = len(t.v4) + len(t.v6)
 	return t, nil
 }
@@ -177,11 +185,15 @@ func (t *text) place(a netip.Addr) Place {
 	var asn uint32
 	if a.Is4() {
 		n := number(a)
-		i, found := slices.BinarySearchFunc(t.v4, n, func(e narrow, n uint32) int { return cmp.Compare(e.first, n) })
-		if !found {
-			i--
+		lo, hi := int(t.at[n>>16]), int(t.at[n>>16+1])
+		for lo < hi { // the first entry behind n
+			if mid := (lo + hi) / 2; t.v4[mid].first <= n {
+				lo = mid + 1
+			} else {
+				hi = mid
+			}
 		}
-		if i >= 0 && n <= t.v4[i].last {
+		if i := lo - 1; i >= 0 && n <= t.v4[i].last {
 			country, asn = t.v4[i].country, t.v4[i].asn
 		}
 	} else {

@@ -16,7 +16,7 @@ import (
 
 // Detector judges events. It is safe for concurrent use and takes its time from them, so that replay equals live.
 type Detector interface {
-	Judge(*event.Event) (event.Warning, bool)
+	Judge(*event.Event) *event.Warning // nil where there is nothing to say
 }
 
 // Sweeper is a Detector that also speaks when time passes: of what went quiet.
@@ -73,8 +73,8 @@ func (p *Pipe) Emit(e *event.Event) {
 		p.newest.Store(e.Received)
 	}
 	for _, d := range p.Watchers {
-		if w, ok := d.Judge(e); ok {
-			p.say(w)
+		if w := d.Judge(e); w != nil {
+			p.say(*w)
 		}
 	}
 	if p.Match != nil && len(e.Evidence) == 0 {
@@ -86,8 +86,8 @@ func (p *Pipe) Emit(e *event.Event) {
 		return
 	}
 	for _, d := range p.Detectors {
-		if w, ok := d.Judge(e); ok {
-			p.say(w)
+		if w := d.Judge(e); w != nil {
+			p.say(*w)
 		}
 	}
 }

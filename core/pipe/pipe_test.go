@@ -8,9 +8,9 @@ import (
 	"varde/event"
 )
 
-type judge func(*event.Event) (event.Warning, bool)
+type judge func(*event.Event) *event.Warning
 
-func (j judge) Judge(e *event.Event) (event.Warning, bool) { return j(e) }
+func (j judge) Judge(e *event.Event) *event.Warning { return j(e) }
 
 // listed matches 203.0.113.0/24 on either side.
 func listed(e *event.Event) {
@@ -42,7 +42,7 @@ func TestSides(t *testing.T) {
 		judged, said := false, 0
 		var side event.Side
 		p := New(Options{Own: tc.own, Match: listed, Say: func(event.Warning) { said++ }, Detectors: []Detector{
-			judge(func(e *event.Event) (event.Warning, bool) { judged, side = true, e.Own; return event.Warning{}, true }),
+			judge(func(e *event.Event) *event.Warning { judged, side = true, e.Own; return &event.Warning{} }),
 		}})
 		e := event.Event{Src: netip.MustParseAddr(tc.src), Dst: netip.MustParseAddr(tc.dst)}
 		if tc.nat != "" {

@@ -158,7 +158,7 @@ func Open(cfg Config, dir string, log *slog.Logger) (*Store, error) {
 	s := &Store{cfg: cfg, dir: dir, log: log, now: time.Now, ran: func() time.Duration { return time.Since(began) }}
 	s.most = max(int(cfg.Ring/blockBytes), 4)
 	s.full = make(chan *block, s.most)
-	if err := s.open(); err != nil {
+	if err := steppedBack(s.open); err != nil {
 		return nil, err
 	}
 	return s, nil

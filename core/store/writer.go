@@ -58,11 +58,17 @@ func (b *batches) complete() uint64 {
 func (s *Store) Run(ctx context.Context) error {
 	var wait sync.WaitGroup
 	defer wait.Wait()
-	wait.Go(func() { s.keep(ctx) })
+	wait.Go(func() {
+		stepBack()
+		s.keep(ctx)
+	})
 	errs := make([]error, writers)
 	var writing sync.WaitGroup
 	for i, w := range s.writers {
-		writing.Go(func() { errs[i] = w.run(ctx) })
+		writing.Go(func() {
+			stepBack()
+			errs[i] = w.run(ctx)
+		})
 	}
 	writing.Wait()
 	return errors.Join(errs...)
