@@ -42,7 +42,7 @@ type text struct {
 	v4    []narrow
 	at    [1<<16 + 1]uint32 // where in v4 the entries begin whose first address has these upper 16 bits, or higher ones
 	v6    []wide
-	names map[uint16]string // countries as the only copies of their text
+	names [1 << 10]string // of countries, the only copies of their text, by nameOf
 }
 
 func openText(path string) (*text, error) {
@@ -51,7 +51,7 @@ func openText(path string) (*text, error) {
 		return nil, err
 	}
 	defer f.Close()
-	t := &text{file: File{Path: path, Kind: "text"}, names: map[uint16]string{}}
+	t := &text{file: File{Path: path, Kind: "text"}}
 	sc := bufio.NewScanner(f)
 	sc.Buffer(make([]byte, maxLine), maxLine)
 	rejects, n := 0, 0
@@ -139,8 +139,8 @@ func (t *text) line(line string) error {
 	if country == 0 && asn == 0 {
 		return nil // ?? is said outright: not known
 	}
-	if country != 0 && t.names[country] == "" {
-		t.names[country] = string([]byte{byte(country >> 8), byte(country)})
+	if country != 0 && t.names[nameOf(country)] == "" {
+		t.names[nameOf(country)] = string([]byte{byte(country >> 8), byte(country)})
 	}
 	if first.Is4() {
 		t.v4 = append(t.v4, narrow{number(first), number(last), country, asn})
@@ -180,6 +180,9 @@ func halves(a netip.Addr) (hi, lo uint64) {
 	return binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
 }
 
+// nameOf is where the name of a country stands: five bits of each letter.
+func nameOf(country uint16) int { return int(country>>8&31)<<5 | int(country&31) }
+
 func (t *text) place(a netip.Addr) Place {
 	var country uint16
 	var asn uint32
@@ -208,7 +211,7 @@ func (t *text) place(a netip.Addr) Place {
 			country, asn = t.v6[i].country, t.v6[i].asn
 		}
 	}
-	return Place{Country: t.names[country], ASN: asn}
+	return Place{Country: t.names[nameOf(country)], ASN: asn}
 }
 
 func (t *text) about() File { return t.file }

@@ -89,9 +89,13 @@ func newGoflow2Peer(ctx context.Context, dir string) *peer {
 	return p
 }
 
-// vardePeer matches both ends of every record against a list of 100,000 entries.
-func vardePeer(path, list string) *peer {
-	p := &peer{name: "varde", label: "varde, matching", rates: []int{500_000, 1_000_000, 1_500_000}, live: true}
+// vardePeer matches both ends of every record against a list of 100,000 entries, looks for scans and surges, and stores
+// everything where that is asked.
+func vardePeer(path, list string, storing bool) *peer {
+	p := &peer{name: "varde", label: "varde", rates: []int{500_000, 1_000_000, 1_500_000}, live: true}
+	if storing {
+		p.label, p.rates = "varde, storing", []int{250_000, 500_000, 1_000_000}
+	}
 	path, err := filepath.Abs(path)
 	if err == nil {
 		_, err = os.Stat(path)
@@ -102,7 +106,7 @@ func vardePeer(path, list string) *peer {
 	}
 	p.command = func(r *rig) (*exec.Cmd, error) {
 		config := filepath.Join(r.dir, "varde.yaml")
-		return exec.Command(path, "run", "-c", config), os.WriteFile(config, fmt.Appendf(nil, vardeConfig, r.dir, r.port, buffer, list, r.warnings(), r.http()), 0o600)
+		return exec.Command(path, "run", "-c", config), os.WriteFile(config, fmt.Appendf(nil, vardeConfig, r.dir, r.port, buffer, list, r.warnings(), r.http(), !storing), 0o600)
 	}
 	p.ready = func(r *rig) bool { return r.get("/readyz", io.Discard) == nil && r.bound() }
 	p.count = func(r *rig) (uint64, error) {
@@ -117,6 +121,7 @@ netflow: {listen: "127.0.0.1:%d", buffer: %dB}
 lists: [{name: bench, file: %s}]
 warn: [{file: {path: %s, format: json}}]
 http: {listen: "%s"}
+store: {off: %v}
 `
 
 // get reads a page of the collector.
