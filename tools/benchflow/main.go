@@ -70,15 +70,15 @@ func run(ctx context.Context, p plan, varde, only string) error {
 	}
 	peers := []*peer{nfcapd(), newGoflow2Peer(ctx, dir), vardePeer(varde, list, false), vardePeer(varde, list, true)}
 	fmt.Printf("%s, %d processors, %s, net.core.rmem_max %s\n\n", processor(), runtime.NumCPU(), runtime.Version(), readLine("/proc/sys/net/core/rmem_max"))
-	fmt.Println("| collector | protocol | offered records/s | sent records/s | lost | of it at the socket | CPU s per million |")
-	fmt.Println("|---|---|---:|---:|---:|---:|---:|")
+	fmt.Println("| collector | protocol | offered records/s | sent records/s | lost | of it at the socket | received and not stored | CPU s per million |")
+	fmt.Println("|---|---|---:|---:|---:|---:|---:|---:|")
 	for _, protocol := range p.protocols {
 		for _, peer := range peers {
 			if only != "" && only != peer.name {
 				continue
 			}
 			if peer.missing != nil {
-				fmt.Printf("| %s | %s | not measured: %v | | | | |\n", peer.name, protocol, peer.missing)
+				fmt.Printf("| %s | %s | not measured: %v | | | | | |\n", peer.name, protocol, peer.missing)
 				continue
 			}
 			if err := climb(ctx, p, peer, protocol); err != nil {
@@ -106,7 +106,7 @@ func climb(ctx context.Context, p plan, peer *peer, protocol flowgen.Protocol) e
 			}
 			return fmt.Errorf("%s, %v at %d records/s: %w", peer.name, protocol, rate, err)
 		}
-		fmt.Printf("| %s | %s | %d | %.0f | %s | %s | %.2f |\n", peer.label, protocol, rate, r.sentRate(), percent(r.lost()), percent(r.lostAtSocket()), r.cpuPerMillion())
+		fmt.Printf("| %s | %s | %d | %.0f | %s | %s | %s | %.2f |\n", peer.label, protocol, rate, r.sentRate(), percent(r.lost()), percent(r.lostAtSocket()), percent(r.notStored()), r.cpuPerMillion())
 		if r.lost() > tooLossy {
 			break
 		}

@@ -153,12 +153,14 @@ type result struct {
 	sent
 	taken uint64 // records, by the collector's own count
 	drops uint64 // datagrams, by the kernel
+	shed  uint64 // records taken and not stored
 	cpu   float64
 }
 
 func (r *result) sentRate() float64      { return float64(r.records) / r.took.Seconds() }
 func (r *result) lost() float64          { return max(0, 1-float64(r.taken)/float64(r.records)) }
 func (r *result) lostAtSocket() float64  { return float64(r.drops) / float64(r.datagrams) }
+func (r *result) notStored() float64     { return float64(r.shed) / float64(r.taken) }
 func (r *result) cpuPerMillion() float64 { return r.cpu / float64(r.taken) * 1e6 }
 
 // measure sends to a fresh collector and sees what became of it.
@@ -193,6 +195,11 @@ func measure(ctx context.Context, p *peer, protocol flowgen.Protocol, rate int, 
 		return out, err
 	}
 	out.cpu = after - before
+	if p.shed != nil {
+		if out.shed, err = p.shed(r); err != nil {
+			return out, err
+		}
+	}
 	running = false
 	if err := r.stop(); err != nil {
 		return out, fmt.Errorf("it ended badly: %w: %s", err, r.log.String())

@@ -32,6 +32,8 @@ type peer struct {
 	// count is how many flow records it has taken by its own count; live tells whether it can be asked while it runs.
 	count func(r *rig) (uint64, error)
 	live  bool
+	// shed is how many of the records that it took it did not store for want of time; nil where it stores none or all.
+	shed func(r *rig) (uint64, error)
 }
 
 var flowsOfNfcapd = regexp.MustCompile(`Flows: (\d+)`)
@@ -95,6 +97,9 @@ func vardePeer(path, list string, storing bool) *peer {
 	p := &peer{name: "varde", label: "varde", rates: []int{500_000, 1_000_000, 1_500_000}, live: true}
 	if storing {
 		p.label, p.rates = "varde, storing", []int{250_000, 500_000, 1_000_000}
+		p.shed = func(r *rig) (uint64, error) {
+			return r.metric(func(line string) bool { return strings.HasPrefix(line, "varde_store_not_stored_total ") })
+		}
 	}
 	path, err := filepath.Abs(path)
 	if err == nil {
