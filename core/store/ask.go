@@ -130,16 +130,16 @@ func (q *asking) of(columns string, where *clause) *clause {
 	c := &clause{}
 	c.add("(")
 	c.rows(columns, "hot", q.box, where)
-	var kinds []about // in the order of the parts: the same question is asked in the same words
+	var ways []about // in the order of the parts: the same question is asked in the same words
 	alike := map[about][]string{}
 	for _, path := range q.parts {
 		a := q.about[path]
 		if alike[a] == nil {
-			kinds = append(kinds, a)
+			ways = append(ways, a)
 		}
 		alike[a] = append(alike[a], path)
 	}
-	for _, a := range kinds {
+	for _, a := range ways {
 		c.add(" UNION ALL ")
 		c.sealed(columns, q.s.table(alike[a], a.lacks), a.whole, q.box, where)
 	}

@@ -201,7 +201,8 @@ func (s *Store) lacking(ctx context.Context, where string) (lacks lacking, err e
 	if err := find(mayLack&^anyRare, where); err != nil {
 		return 0, err
 	}
-	return lacks, find(anyRare, where+" AND NOT "+noneRare)
+	err = find(anyRare, where+" AND NOT "+noneRare) // not in the return, where it is open which of both is evaluated first
+	return lacks, err
 }
 
 // hourOfTime is the bit of the hour of a row.
