@@ -52,17 +52,21 @@ func (s *Server) getFilter(r *http.Request) (answer, error) {
 	}{said}}, err
 }
 
+// listing reads what every list of events is asked by: which, how many of them, and whether as CSV.
+func (s *Server) listing(r *http.Request) (b asked, n int, csv bool, err error) {
+	if b, err = s.box(r); err != nil {
+		return b, 0, false, err
+	}
+	if n, err = count(r, "n", usualRows, maxEvents); err != nil {
+		return b, 0, false, err
+	}
+	csv, err = format(r)
+	return b, n, csv, err
+}
+
 // getEvents gives the newest events.
 func (s *Server) getEvents(r *http.Request) (answer, error) {
-	b, err := s.box(r)
-	if err != nil {
-		return answer{}, err
-	}
-	n, err := count(r, "n", usualRows, maxEvents)
-	if err != nil {
-		return answer{}, err
-	}
-	csv, err := format(r)
+	b, n, csv, err := s.listing(r)
 	if err != nil {
 		return answer{}, err
 	}

@@ -48,15 +48,7 @@ type lettersAnswer struct {
 // getMessages tells what the mail log said of single messages. Verdicts and senders are no fields of the filter language, so
 // the newest events are looked at one by one.
 func (s *Server) getMessages(r *http.Request) (answer, error) {
-	b, err := s.box(r)
-	if err != nil {
-		return answer{}, err
-	}
-	n, err := count(r, "n", usualRows, maxEvents)
-	if err != nil {
-		return answer{}, err
-	}
-	csv, err := format(r)
+	b, n, csv, err := s.listing(r)
 	if err != nil {
 		return answer{}, err
 	}
